@@ -1,0 +1,9 @@
+#include "experiments/task.h"
+
+namespace surprisal {
+
+TaskRegistry builtin_tasks() {
+  return TaskRegistry("task");
+}
+
+}  // namespace surprisal

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/sample.h"
+#include "lib/tokenizer.h"
+#include "models/model.h"
+#include "samplers/sampler.h"
+
+namespace surprisal {
+
+/// What a trace keeps per token beyond the scalar columns.
+struct TraceOptions {
+  enum class Attention { kNone, kSummary, kLayers, kHeads };
+  int64_t top_k = 5;
+  Attention attention = Attention::kSummary;
+  bool logits_f16 = false;
+};
+
+/// One answer to be generated: what to ask, how to choose tokens, when to stop.
+struct GenerationRequest {
+  int64_t id = 0;  ///< the caller's; handed back with the result
+  std::vector<TokenId> prompt;
+  const Sampler* sampler = nullptr;  ///< borrowed; outlives the request
+  uint64_t draws_key = 0;
+  uint32_t path = 0;
+  int64_t max_new_tokens = 256;
+  std::vector<std::string> stop_strings;  ///< cut at the first occurrence, as lm-eval does
+  std::vector<TokenId> stop_tokens;       ///< end of text; not part of the answer
+};
+
+struct GenerationResult {
+  int64_t id = 0;
+  std::string response;           ///< cut at the stop; injected text included
+  std::vector<TextSpan> foreign;  ///< injected and retrieved spans of `response`
+  StopReason stop_reason = StopReason::kLength;
+  int64_t prompt_tokens = 0, generated_tokens = 0, injected_tokens = 0, retrieved_tokens = 0,
+          discarded_tokens = 0, interventions = 0;
+  Cost cost;
+  std::vector<TokenRecord> tokens;
+  std::vector<NodeRecord> nodes;
+  std::vector<EventRecord> events;
+};
+
+struct EngineOptions {
+  int64_t batch = 16;           ///< rows extended at once
+  int64_t prefill_chunk = 512;  ///< prompt tokens per forward pass
+  int64_t memory_bytes = 0;     ///< for the cache; 0 = derived from the machine
+  TraceOptions trace;
+};
+
+/// Figures of what was really computed, for progress and the manifest.
+struct EngineCounters {
+  int64_t computed_tokens = 0;  ///< rows x tokens through the model
+  int64_t forward_passes = 0;
+};
+
+/// Carries out samplers' decisions: continuous batching over requests. One thread calls run().
+class Engine {
+ public:
+  /// @param model, tokenizer  borrowed; outlive the engine
+  Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options);
+  ~Engine();
+
+  /// Draws requests from `next` (nullopt: no more) whenever a row is free, and hands each result to
+  /// `finished` as soon as it is there. Returns when all are done or `interrupted` says so.
+  void run(
+      const std::function<std::optional<GenerationRequest>()>& next,
+      const std::function<void(GenerationResult)>& finished,
+      const std::function<bool()>& interrupted = [] { return false; },
+      const std::function<void(int64_t request, TokenId token, const TokenRecord& record)>&
+          on_token = nullptr);
+
+  const EngineCounters& counters() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace surprisal

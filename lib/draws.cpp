@@ -1,0 +1,31 @@
+#include "lib/draws.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+#include "lib/sha256.h"
+
+namespace surprisal {
+
+uint64_t draws_key(uint64_t run_seed, std::string_view question_sha256, uint64_t repeat) {
+  const std::string digest =
+      sha256_hex("surprisal-draws\n" + std::to_string(run_seed) + "\n" +
+                 std::string(question_sha256) + "\n" + std::to_string(repeat));
+  uint64_t key = 0;
+  for (int byte = 7; byte >= 0; --byte)  // little endian
+    key = key << 8 | std::stoul(digest.substr(static_cast<size_t>(2 * byte), 2), nullptr, 16);
+  return key;
+}
+
+double Draws::uniform(uint32_t draw, uint32_t index) const {
+  const PhiloxCounter words =
+      philox4x32_10({position_, path_, attempt_ << 16 | (draw & 0xFFFF), index / 4}, key_);
+  return open_unit_interval(words[index % 4]);
+}
+
+double Draws::gumbel(uint32_t draw, uint32_t token) const {
+  return -std::log(-std::log1p(-uniform(draw, token)));
+}
+
+}  // namespace surprisal

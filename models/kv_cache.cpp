@@ -1,0 +1,1 @@
+#include "models/kv_cache.h"

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/attention_statistics.h"
+#include "lib/tokenizer.h"
+#include "models/config.h"
+#include "models/kv_cache.h"
+
+namespace surprisal {
+
+/// One ragged row of a forward pass: new tokens that follow what the cache holds of `sequence`.
+struct ModelRow {
+  KVCache::SequenceId sequence;
+  std::span<const TokenId> tokens;  ///< >= 1
+};
+
+/// What a forward pass must return beside writing the cache. "Selected queries" are the last token
+/// of each row (Q = B), or with all_queries every token of every row in order (Q = sum of T).
+struct ForwardRequest {
+  bool logits = true;
+  bool all_queries = false;
+  bool attention_statistics = false;
+  int64_t padded_slots = 0;         ///< > 0: also last-layer statistics as if padded to that many
+  std::vector<int64_t> map_layers;  ///< layers whose attention maps are returned
+  bool check_layers = false;        ///< look for NaN after every layer and name the first
+};
+
+/// Attention statistics of the selected queries, on the model's device, in one allocation.
+struct AttentionOutput {
+  at::Tensor per_head;                 ///< [Q, L, H, kHeadStatistics] float32
+  at::Tensor per_layer;                ///< [Q, L, kLayerStatistics] float32
+  std::vector<int64_t> valid_lengths;  ///< [Q] keys each query saw
+  at::Tensor padded_head;  ///< [Q, H, 2] float32: entropy (nats), mean |score|; last layer
+  at::Tensor padded_mean_abs_deviation;  ///< [Q] float32
+  /// For each of map_layers and each row b: [H, T_b, S_b] float32, post-softmax, 0 where masked.
+  std::vector<std::vector<at::Tensor>> maps;
+};
+
+struct StepOutput {
+  at::Tensor logits;          ///< [Q, V] float32 on the model's device; undefined if not asked for
+  AttentionOutput attention;  ///< empty if not asked for
+};
+
+/// A causal language model. Const and shareable between threads after loading; the caller owns the
+/// cache. forward() runs without gradients.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelConfig& config() const = 0;
+  virtual at::Device device() const = 0;
+  virtual at::ScalarType dtype() const = 0;
+
+  /// Runs the rows' tokens, appends their keys and values to the cache (which must have room:
+  /// KVCache::reserve), and returns what was asked for.
+  /// @throws Error(kNumeric) on NaN or +inf in the logits, naming row and position;
+  ///         Error(kConfig) on a token id outside the vocabulary
+  virtual StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
+                             const ForwardRequest& request) const = 0;
+};
+
+/// Where weights come from, for the manifest.
+struct ModelProvenance {
+  std::string path;
+  std::string weights_sha256;  ///< of the safetensors files' hashes in name order
+  std::string provenance;      ///< "dequantised from Q4_1", "" for weights as published
+};
+
+struct ModelOptions {
+  std::string dtype = "auto";   ///< float32, bfloat16, float16, auto
+  std::string device = "auto";  ///< cpu, cuda, cuda:N, auto
+};
+
+/// A model folder, loaded. @throws Error
+std::unique_ptr<Model> load_model(const std::string& folder, const ModelOptions& options);
+
+/// Weight hash and provenance note of a folder (surprisal_provenance.json), without loading it. The
+/// hash is computed once and kept beside the file, keyed by size and modification time.
+ModelProvenance model_provenance(const std::string& folder);
+
+/// A new cache that fits the model and holds `tokens` tokens (rounded up to whole blocks, plus one
+/// block per sequence of slack for `sequences` sequences).
+KVCache make_cache(const Model& model, int64_t tokens, int64_t sequences);
+
+}  // namespace surprisal

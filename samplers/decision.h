@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "lib/tokenizer.h"
+
+namespace surprisal {
+
+/// What a sampler wants done next (design, contract 4). The sampler says what; the engine does it.
+struct Emit {
+  TokenId token;
+};
+/// Put these tokens into the context without sampling them.
+struct Inject {
+  std::vector<TokenId> tokens;
+  std::string text;  ///< what the tokens spell
+};
+/// Follow each candidate as told by the plan, then compare.
+struct BranchPlan {
+  int64_t horizon = 0;              ///< tokens a branch may grow, the fork token included
+  std::string stop_at = "horizon";  ///< horizon, sentence, low_entropy, answer, end
+  std::string compare = "mean_logprob";
+  int64_t keep = 1;
+  double margin = 0;  ///< nats per token within which branches tie
+};
+struct Branch {
+  std::vector<TokenId> candidates;
+  BranchPlan plan;
+};
+/// Take back `count` tokens; with `ban`, what was chosen at that place may not be chosen again.
+struct Rewind {
+  int64_t count;
+  bool ban;
+};
+struct AskUser {
+  std::string question;
+  std::vector<std::string> options;
+};
+struct Retrieve {
+  std::string query;
+};
+struct Stop {
+  std::string reason;
+};
+using Action = std::variant<Emit, Inject, Branch, Rewind, AskUser, Retrieve, Stop>;
+
+/// The sampler's view of the distribution. Stored as an HDF5 enum in traces.
+enum class State : uint8_t {
+  kNone,    ///< the sampler has no states
+  kLowLow,  ///< low entropy, low varentropy
+  kLowHigh,
+  kHighLow,
+  kHighHigh,
+  kBetween,     ///< inside a dead band, or Entropix's adaptive case
+  kReflecting,  ///< a thought was inserted and confidence has not come back
+};
+inline constexpr std::string_view kStateNames[] = {"none",      "low_low", "low_high",  "high_low",
+                                                   "high_high", "between", "reflecting"};
+
+/// What was done for the token of a trace row.
+enum class ActionKind : uint8_t {
+  kArgmax,
+  kChain,
+  kHotter,
+  kThink,
+  kBranch,
+  kRetrieve,
+  kAsk,
+  kRewind,
+  kStop,
+  kAdaptive
+};
+inline constexpr std::string_view kActionNames[] = {"argmax", "chain",    "hotter", "think",
+                                                    "branch", "retrieve", "ask",    "rewind",
+                                                    "stop",   "adaptive"};
+
+/// What stood between a state and its action.
+enum class Gate : uint8_t {
+  kNone,  ///< no gate was configured
+  kPassed,
+  kFailed,    ///< a gate's condition did not hold: the fallback action was taken
+  kCooldown,  ///< an intervention was due but a cooldown, a cap or a reflection was in force
+  kRandom,    ///< a control gate fired at random
+};
+inline constexpr std::string_view kGateNames[] = {"none", "passed", "failed", "cooldown", "random"};
+
+/// Who put a token into the context. Stored as an HDF5 enum in traces.
+enum class TokenSource : uint8_t { kSampled, kInjected, kRetrieved, kBranch, kUser };
+inline constexpr std::string_view kSourceNames[] = {"sampled", "injected", "retrieved", "branch",
+                                                    "user"};
+
+/// A token and its probability in the distribution that was drawn from.
+struct Candidate {
+  TokenId token;
+  float logit;  ///< after the sampler's edits
+  float probability;
+};
+
+inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+/// A decision and its why; every field goes into the trace.
+struct Decision {
+  Action action = Stop{"undecided"};
+  State state = State::kNone;
+  ActionKind kind = ActionKind::kChain;
+  Gate gate = Gate::kNone;
+  double temperature = 1;  ///< 0 for argmax
+  int64_t kept = 0;        ///< tokens with probability > 0 in the distribution drawn from
+  double sampling_logprob = kUnknown;     ///< ln of the emitted token's probability there
+  double decision_entropy = kUnknown;     ///< as the sampler computed it, in its own units
+  double decision_varentropy = kUnknown;  ///< likewise
+  double threshold_margin = kUnknown;  ///< signed distance to the nearest threshold (> 0: above it)
+  /// Sampler-specific numbers for people and tests ("attention_entropy", "score", ...).
+  std::vector<std::pair<std::string, double>> metrics;
+  /// The distribution drawn from, tokens with probability > 0 only; filled when StepView asks.
+  std::vector<Candidate> distribution;
+};
+
+}  // namespace surprisal

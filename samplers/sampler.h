@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/attention_statistics.h"
+#include "lib/distribution.h"
+#include "lib/draws.h"
+#include "lib/params.h"
+#include "lib/registry.h"
+#include "lib/tokenizer.h"
+#include "samplers/decision.h"
+
+namespace surprisal {
+
+/// What a sampler reads; the engine computes nothing else.
+struct Needs {
+  bool attention = false;    ///< AttentionStatistics of all layers
+  int64_t padded_slots = 0;  ///< > 0: PaddedAttentionStatistics with that many slots
+};
+
+/// Everything a sampler may look at before it decides on the next token.
+struct StepView {
+  std::span<const float> logits;                                ///< [V] raw, finite or -inf
+  const DistributionStatistics* statistics = nullptr;           ///< of `logits`; never null
+  const AttentionStatistics* attention = nullptr;               ///< null unless needed
+  const PaddedAttentionStatistics* padded_attention = nullptr;  ///< null unless needed
+  std::span<const TokenId> tokens;  ///< the context: prompt, then the answer so far
+  int64_t prompt_length = 0;
+  /// A thought may still be inserted (budgets); a sampler that wants to inject must respect it.
+  int64_t remaining_tokens = std::numeric_limits<int64_t>::max();
+  bool want_distribution = false;  ///< fill Decision::distribution
+
+  std::span<const TokenId> generated() const {
+    return tokens.subspan(static_cast<size_t>(prompt_length));
+  }
+};
+
+/// A request's memory between steps. Copied at forks, snapshotted for rewinds.
+class SamplerState {
+ public:
+  virtual ~SamplerState() = default;
+  virtual std::unique_ptr<SamplerState> clone() const = 0;
+};
+
+/// A token-level strategy: (logits, attention statistics, history, draws) -> Decision.
+/// Const after construction and shared by all requests of its cell; whatever changes from token to
+/// token lives in the SamplerState.
+class Sampler {
+ public:
+  virtual ~Sampler() = default;
+
+  virtual Needs needs() const { return {}; }
+
+  /// The state before the first token; null for samplers without memory.
+  virtual std::unique_ptr<SamplerState> start() const { return nullptr; }
+
+  /// @throws Error(kNumeric) on a row that cannot be sampled from
+  virtual Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const = 0;
+
+  /// Told of every token that enters the context after the prompt, in order, whoever put it there.
+  virtual void observe(TokenId /*token*/, TokenSource /*source*/, SamplerState* /*state*/) const {}
+
+  /// For rewinds: what survives in `restored` (a snapshot) of what `latest` has learnt (bans,
+  /// cooldowns, budgets).
+  virtual void carry_ledger(const SamplerState* /*latest*/, SamplerState* /*restored*/) const {}
+
+  /// How many independent answers per question make sense: a sampler whose randomness is fixed
+  /// returns the reason why repeats > 1 must be refused.
+  virtual std::optional<std::string> refuses_repeats() const { return std::nullopt; }
+
+  /// A caveat that every table about this sampler must carry ("untuned port"), or "".
+  virtual std::string label() const { return {}; }
+};
+
+/// What a sampler's factory may know about where it will run.
+struct SamplerContext {
+  const Tokenizer* tokenizer = nullptr;  ///< null in tools without a model
+  int64_t vocab_size = 0;                ///< 0 when unknown
+};
+
+/// One row of the table of samplers.
+struct SamplerEntry {
+  std::string summary;  ///< one line
+  /// Reads the parameters (strictly) and builds the sampler.
+  std::function<std::unique_ptr<Sampler>(ParamReader&, const SamplerContext&)> create;
+};
+using SamplerRegistry = Registry<SamplerEntry>;
+
+/// greedy, chain, entropix, quadrant, ...
+SamplerRegistry builtin_samplers();
+
+/// Builds a sampler from its YAML map {type: NAME, parameters...}.
+/// @param resolved  out (may be null): {"type": ..., every parameter with its value}
+/// @throws Error(kConfig, kUnknownName) with file:line
+std::unique_ptr<Sampler> create_sampler(const SamplerRegistry& registry, const YAML::Node& node,
+                                        const std::string& owner, const std::string& file,
+                                        const SamplerContext& context, Json* resolved);
+
+}  // namespace surprisal
