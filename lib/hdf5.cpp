@@ -312,9 +312,10 @@ size_t Type::size() const {
 }
 
 void Attributes::set(const std::string& name, std::string_view value) {
-  const Type type = Type::text(value.size());
-  const std::string padded(value.empty() ? std::string_view("\0", 1) : value);
-  set_attribute(object_, name, type.id(), type.id(), padded.data());
+  const Handle type = variable_text();
+  const std::string text(value);
+  const char* pointer = text.c_str();
+  set_attribute(object_, name, type.id(), type.id(), &pointer);
 }
 void Attributes::set(const std::string& name, int64_t value) {
   set_attribute(object_, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value);
@@ -531,10 +532,11 @@ Dataset File::write_strings(const std::string& path, std::span<const std::string
 
 void File::write_text(const std::string& path, std::string_view text,
                       std::string_view description) {
-  const Type type = Type::text(text.size());
+  const Type type{variable_text()};
   const Dataset dataset = create_dataset(path, type, {}, "", description, {.compressed = false});
-  const std::string padded(text.empty() ? std::string_view("\0", 1) : text);
-  check(H5Dwrite(dataset.handle_.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, padded.data()),
+  const std::string copy(text);
+  const char* pointer = copy.c_str();
+  check(H5Dwrite(dataset.handle_.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &pointer),
         path_ + ": " + path, "write");
 }
 

@@ -59,6 +59,7 @@ class Type {
   size_t size() const;
 
  private:
+  friend class File;
   explicit Type(Handle handle) : handle_(std::move(handle)) {}
   Handle handle_;
 };
