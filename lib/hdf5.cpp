@@ -65,6 +65,14 @@ Handle copy_of(hid_t standard) {
   return type_handle(H5Tcopy(standard), "copy a type");
 }
 
+/// Text of any length: what h5py hands out as `str`.
+Handle variable_text() {
+  Handle type = copy_of(H5T_C_S1);
+  check(H5Tset_size(type.id(), H5T_VARIABLE), "type", "describe text");
+  check(H5Tset_cset(type.id(), H5T_CSET_UTF8), "type", "describe text");
+  return type;
+}
+
 Handle space_of(const std::vector<hsize_t>& dims, const hsize_t* maximum,
                 const std::string& place) {
   const hid_t id = dims.empty()
