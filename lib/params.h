@@ -1,7 +1,5 @@
 #pragma once
 
-#include <yaml-cpp/yaml.h>
-
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -12,15 +10,18 @@
 
 #include "lib/error.h"
 #include "lib/json.h"
+#include "lib/yaml.h"
 
 namespace surprisal {
 
 /// What one parameter is: printed by `--list`, so that documentation cannot drift from the code.
 struct ParamDoc {
   std::string name;
-  std::string type;    ///< "number", "integer", "bool", "string", "list", "map"
-  std::string unit;    ///< "nats", "tokens", ... or ""
-  Json default_value;  ///< null when the parameter is required
+  std::string type;     ///< "number", "integer", "bool", "string", "list", "map"
+  std::string unit;     ///< "nats", "tokens", ... or ""
+  std::string allowed;  ///< "> 0, <= 1", "hf | llama", ... or "" for anything of the type
+  bool required = false;
+  Json default_value;  ///< null: none
   std::string description;
 };
 
@@ -29,17 +30,23 @@ struct Range {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   bool min_exclusive = false;
+  bool max_exclusive = false;
 };
 
 /// Reads one YAML map strictly. Each read names the parameter, its default, unit, bounds and
 /// meaning in one place; the reader remembers what was read. Keys nobody read are an error with a
 /// suggestion (finish()), and the values with every default filled in are what identifies a cell
-/// (resolved()). On a describing reader every read yields its default: that is how `--list` works.
+/// (resolved()). On a describing reader every read yields its default (or some allowed value where
+/// there is none): that is how `--list` works.
+///
+/// A default of std::nullopt means that the parameter is required. Every read throws Error(kConfig)
+/// with file:line on a value of the wrong type or out of bounds.
 class ParamReader {
  public:
   /// @param node   a map (or null: all defaults)
   /// @param owner  what the map configures, e.g. "sampler 'greedy'"
   /// @param file   where it was read, for messages: "configs/a.yaml"
+  /// @throws Error(kConfig) when it is neither
   ParamReader(YAML::Node node, std::string owner, std::string file);
   /// A reader without a map, for documentation.
   static ParamReader describing(std::string owner);
@@ -48,6 +55,11 @@ class ParamReader {
                 const std::string& unit, const std::string& description);
   int64_t integer(const std::string& name, std::optional<int64_t> default_value, Range range,
                   const std::string& unit, const std::string& description);
+  /// A number that may be left out or null, which means that what it controls is off.
+  std::optional<double> optional_number(const std::string& name, Range range,
+                                        const std::string& unit, const std::string& description);
+  std::optional<int64_t> optional_integer(const std::string& name, Range range,
+                                          const std::string& unit, const std::string& description);
   bool boolean(const std::string& name, std::optional<bool> default_value,
                const std::string& description);
   std::string string(const std::string& name, std::optional<std::string> default_value,
@@ -64,8 +76,8 @@ class ParamReader {
                                    const std::string& description);
 
   bool has(const std::string& name) const;
-  /// A nested map, read by `read` with its own reader; its resolved values are stored under `name`.
-  /// Absent: read with defaults.
+  /// A nested map, read by `read` with its own reader, which map() finishes; its resolved values
+  /// are stored under `name`, its documentation under "name.key". Absent: read with defaults.
   void map(const std::string& name, const std::string& description,
            const std::function<void(ParamReader&)>& read);
   /// The raw node of a key whose shape is not a plain value (a chain's steps); the caller stores
@@ -76,7 +88,9 @@ class ParamReader {
   /// @throws Error(kUnknownName) naming the first key nobody read, with file:line and a suggestion
   void finish() const;
 
-  /// Error(kConfig) at the place of `name` (or of the map): "file:line: owner: name: message".
+  /// "file:line: owner": the place of `name`, or of the map where it has no such key.
+  std::string place(const std::string& name) const;
+  /// Error(kConfig) at the place of `name`: "file:line: owner: name: message".
   Error error(const std::string& name, const std::string& message) const;
 
   bool is_describing() const { return describing_; }
@@ -86,9 +100,13 @@ class ParamReader {
   const std::string& file() const { return file_; }
 
  private:
-  std::string place(const std::string& name) const;
-  YAML::Node take(const std::string& name, const std::string& type, const std::string& unit,
-                  const Json& default_value, const std::string& description, bool required);
+  /// Records the parameter and finds its value: an undefined node where the default applies.
+  /// @throws Error(kConfig) when it is required and absent
+  YAML::Node take(ParamDoc doc);
+  template <typename Value, typename Parse>
+  Value scalar(ParamDoc doc, std::optional<Value> default_value, Value placeholder, Parse parse);
+  template <typename Value, typename Parse>
+  std::vector<Value> list(ParamDoc doc, std::vector<Value> default_value, Parse parse);
 
   YAML::Node node_;
   std::string owner_;
@@ -98,13 +116,5 @@ class ParamReader {
   Json resolved_ = Json::object();
   std::vector<ParamDoc> docs_;
 };
-
-/// Parses YAML from an untrusted source: one document, at most 1 MiB, no aliases or tags, no
-/// duplicate keys, at most 64 levels deep. @throws Error(kConfig) with file:line
-YAML::Node parse_yaml(const std::string& text, const std::string& file);
-YAML::Node read_yaml_file(const std::string& path);
-
-/// JSON as a YAML node (no line numbers), so that one strict reader serves both.
-YAML::Node yaml_from_json(const Json& value);
 
 }  // namespace surprisal

@@ -1,9 +1,12 @@
+#include "samplers/greedy.h"
 #include "samplers/sampler.h"
 
 namespace surprisal {
 
 SamplerRegistry builtin_samplers() {
-  return SamplerRegistry("sampler");
+  SamplerRegistry registry("sampler");
+  registry.add("greedy", Greedy::entry());
+  return registry;
 }
 
 }  // namespace surprisal

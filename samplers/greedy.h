@@ -1,0 +1,18 @@
+#pragma once
+
+#include "samplers/sampler.h"
+
+namespace surprisal {
+
+/// The most likely token; the lowest id among equals (as argmax of torch, JAX and llama.cpp).
+class Greedy : public Sampler {
+ public:
+  Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override;
+
+  static SamplerEntry entry();
+};
+
+/// Decision to emit the most likely token with certainty: what every sampler's argmax action does.
+Decision argmax_decision(const StepView& view);
+
+}  // namespace surprisal
