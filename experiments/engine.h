@@ -48,19 +48,25 @@ struct GenerationResult {
 };
 
 struct EngineOptions {
-  int64_t batch = 16;           ///< rows extended at once
-  int64_t prefill_chunk = 512;  ///< prompt tokens per forward pass
-  int64_t memory_bytes = 0;     ///< for the cache; 0 = derived from the machine
+  int64_t batch = 16;                         ///< rows extended at once
+  int64_t prefill_chunk = 512;                ///< prompt tokens per forward pass, over all rows
+  int64_t memory_bytes = 0;                   ///< for keys and values; 0 = from the machine's
+  int64_t logits_bytes = int64_t{512} << 20;  ///< for logits of contexts nobody waits at
+  bool sharing = true;                        ///< equal prompts share what they compute
   TraceOptions trace;
 };
 
 /// Figures of what was really computed, for progress and the manifest.
 struct EngineCounters {
-  int64_t computed_tokens = 0;  ///< rows x tokens through the model
+  int64_t computed_tokens = 0;  ///< tokens the model processed, over all rows
   int64_t forward_passes = 0;
+  int64_t answer_tokens = 0;  ///< tokens of answers, those of unfinished ones included
 };
 
-/// Carries out samplers' decisions: continuous batching over requests. One thread calls run().
+/// Carries out samplers' decisions. Requests with the same prompt are cursors on one tree of
+/// tokens, each node of which is computed once; the rows of a forward pass are the nodes that
+/// somebody waits for, over all trees (continuous batching). When memory is short, work is
+/// forgotten and redone. One thread calls run().
 class Engine {
  public:
   /// @param model, tokenizer  borrowed; outlive the engine

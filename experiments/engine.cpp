@@ -1,0 +1,266 @@
+#include "experiments/engine.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <deque>
+#include <list>
+#include <map>
+#include <unordered_set>
+#include <utility>
+
+#include "experiments/answer.h"
+#include "experiments/cache_plan.h"
+#include "lib/error.h"
+
+namespace surprisal {
+namespace {
+
+/// A view of row `index` of a contiguous host tensor.
+std::span<const float> row(const at::Tensor& tensor, int64_t index) {
+  const int64_t width = tensor[0].numel();
+  return {tensor.const_data_ptr<float>() + index * width, static_cast<size_t>(width)};
+}
+
+std::vector<float> copy_row(const at::Tensor& tensor, int64_t index) {
+  const auto view = row(tensor, index);
+  return {view.begin(), view.end()};
+}
+
+at::Tensor to_host(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.to(at::kCPU, at::kFloat).contiguous() : tensor;
+}
+
+}  // namespace
+
+class Engine::Impl {
+ public:
+  Impl(const Model& model, const Tokenizer& tokenizer, EngineOptions options)
+      : model_(model),
+        tokenizer_(tokenizer),
+        options_(options),
+        plan_(model, options.memory_bytes) {
+    if (options_.batch < 1 || options_.prefill_chunk < 1)
+      throw Error(ErrorCode::kConfig, "engine: batch and prefill_chunk must be at least 1");
+  }
+
+  void run(const std::function<std::optional<GenerationRequest>()>& next,
+           const std::function<void(GenerationResult)>& finished,
+           const std::function<bool()>& interrupted, const Answer::TokenCallback& on_token) {
+    on_token_ = on_token;
+    upcoming_ = next();
+    while (!interrupted()) {
+      admit(next);
+      for (auto answer = answers_.begin(); answer != answers_.end();) {
+        advance(*answer);
+        if (answer->finished()) {
+          finished(answer->take_result());
+          answer = retire(answer);
+        } else {
+          ++answer;
+        }
+      }
+      forget_logits();
+      if (answers_.empty() && !upcoming_) break;
+      if (!answers_.empty()) evaluate_frontier();
+    }
+    answers_.clear();
+    remembered_.clear();
+    for (auto& [key, tree] : trees_) plan_.release(*tree);
+    trees_.clear();
+  }
+
+  const EngineCounters& counters() const { return counters_; }
+
+ private:
+  /// A prompt, and with sharing off the number of the request, so that every one has its own tree.
+  using TreeKey = std::pair<std::vector<TokenId>, int64_t>;
+
+  /// Takes in requests until the frontier fills the batch; those with a known prompt always, since
+  /// they share what is computed anyway.
+  void admit(const std::function<std::optional<GenerationRequest>()>& next) {
+    while (upcoming_) {
+      check(*upcoming_);
+      TreeKey key = {upcoming_->prompt, options_.sharing ? 0 : ++unshared_};
+      auto tree = trees_.find(key);
+      if (tree == trees_.end()) {
+        if (static_cast<int64_t>(frontier().size()) >= options_.batch) break;
+        tree = trees_.emplace(std::move(key), std::make_unique<TokenTree>(upcoming_->prompt)).first;
+      }
+      answers_.emplace_back(std::move(*upcoming_), *tree->second, tokenizer_, model_.config(),
+                            options_.trace, on_token_);
+      upcoming_ = next();
+    }
+  }
+
+  void check(const GenerationRequest& request) const {
+    const int64_t room = model_.config().max_position_embeddings;
+    if (request.prompt.empty())
+      throw Error(ErrorCode::kConfig, "a prompt must have at least one token");
+    if (static_cast<int64_t>(request.prompt.size()) >= room)
+      throw Error(ErrorCode::kConfig, "a prompt of " + std::to_string(request.prompt.size()) +
+                                          " tokens leaves no room for an answer in the model's "
+                                          "context of " +
+                                          std::to_string(room) + " tokens");
+    if (request.max_new_tokens < 1)
+      throw Error(ErrorCode::kConfig, "max_new_tokens must be at least 1");
+  }
+
+  /// Lets an answer decide for as long as the tree knows what the model says.
+  void advance(Answer& answer) {
+    while (!answer.finished() && is_known(answer.node(), answer.needs())) {
+      answer.step();
+      ++counters_.answer_tokens;
+    }
+  }
+
+  static bool is_known(const TokenNode& node, const Needs& needs) {
+    const Evaluation& evaluation = node.evaluation;
+    return !evaluation.logits.empty() && (!needs.attention || evaluation.has_attention) &&
+           evaluation.padded_slots >= needs.padded_slots;
+  }
+
+  std::list<Answer>::iterator retire(std::list<Answer>::iterator answer) {
+    TokenTree& tree = *answer->node().tree;
+    if (tree.requests == 0) {
+      std::erase_if(remembered_, [&](const TokenNode* node) { return node->tree == &tree; });
+      plan_.release(tree);
+      std::erase_if(trees_, [&](const auto& entry) { return entry.second.get() == &tree; });
+    }
+    return answers_.erase(answer);
+  }
+
+  /// Drops the logits of contexts nobody waits at, oldest first, beyond the allowance. Whoever
+  /// comes there later has that one token computed again.
+  void forget_logits() {
+    const int64_t per_node = model_.config().vocab_size * static_cast<int64_t>(sizeof(float));
+    const auto allowed = static_cast<size_t>(options_.logits_bytes / per_node);
+    for (size_t looked_at = 0; remembered_.size() > allowed && looked_at < allowed; ++looked_at) {
+      TokenNode* node = remembered_.front();
+      remembered_.pop_front();
+      if (node->waiting > 0)
+        remembered_.push_back(node);
+      else
+        node->evaluation = {};
+    }
+  }
+
+  /// The distinct contexts that answers wait for, in the order the answers came.
+  std::vector<TokenNode*> frontier() {
+    std::vector<TokenNode*> nodes;
+    std::unordered_set<TokenNode*> seen;
+    for (Answer& answer : answers_)
+      if (seen.insert(&answer.node()).second) nodes.push_back(&answer.node());
+    return nodes;
+  }
+
+  /// One forward pass over as many waiting contexts as the batch and the memory allow.
+  void evaluate_frontier() {
+    ++pass_;
+    const std::vector<TokenNode*> waiting = frontier();
+    std::vector<TokenNode*> chosen;
+    std::vector<std::vector<TokenId>> fed;  // per row
+    int64_t prefill_left = options_.prefill_chunk;
+    for (size_t i = 0; i < waiting.size(); ++i) {
+      if (static_cast<int64_t>(chosen.size()) == options_.batch) break;
+      TokenNode& node = *waiting[i];
+      if (plan_.worth_waiting(node, chosen)) continue;
+      const auto younger = std::span(waiting).subspan(i + 1);
+      std::vector<TokenId> tokens =
+          plan_.prepare(node, std::max<int64_t>(1, prefill_left), younger);
+      if (tokens.empty()) continue;  // no memory now: it waits for older ones
+      if (tokens.size() > 1) prefill_left -= static_cast<int64_t>(tokens.size());
+      node.last_used = pass_;
+      chosen.push_back(&node);
+      fed.push_back(std::move(tokens));
+    }
+    if (chosen.empty())
+      throw Error(ErrorCode::kConfig,
+                  "engine: the cache holds " + std::to_string(plan_.capacity_tokens()) +
+                      " tokens, too few for a single answer of " +
+                      std::to_string(waiting.front()->end) + "; raise engine.memory_bytes");
+
+    std::vector<ModelRow> rows;
+    for (size_t i = 0; i < chosen.size(); ++i) rows.push_back({chosen[i]->sequence, fed[i]});
+    ForwardRequest request;
+    for (const Answer& answer : answers_) {
+      const Needs needs = answer.needs();
+      request.attention_statistics = request.attention_statistics || needs.attention;
+      request.padded_slots = std::max(request.padded_slots, needs.padded_slots);
+    }
+    const StepOutput output = model_.forward(rows, plan_.cache(), request);
+    ++counters_.forward_passes;
+    for (const auto& tokens : fed) counters_.computed_tokens += static_cast<int64_t>(tokens.size());
+    store(chosen, request, output);
+  }
+
+  void store(std::span<TokenNode* const> chosen, const ForwardRequest& request,
+             const StepOutput& output) {
+    const ModelConfig& config = model_.config();
+    const at::Tensor logits = to_host(output.logits);                  // [B, V]
+    const at::Tensor per_head = to_host(output.attention.per_head);    // [B, L, H, 6]
+    const at::Tensor per_layer = to_host(output.attention.per_layer);  // [B, L, 3]
+    const at::Tensor padded = to_host(output.attention.padded_head);   // [B, H, 2]
+    const at::Tensor deviation = to_host(output.attention.padded_mean_abs_deviation);  // [B]
+    for (size_t i = 0; i < chosen.size(); ++i) {
+      const auto b = static_cast<int64_t>(i);
+      TokenNode& node = *chosen[i];
+      if (plan_.cache().length(node.sequence) < node.end) continue;  // a prompt not yet read whole
+      Evaluation& evaluation = node.evaluation;
+      if (evaluation.logits.empty()) remembered_.push_back(&node);
+      evaluation.logits = copy_row(logits, b);
+      evaluation.statistics = distribution_statistics(evaluation.logits);
+      if (request.attention_statistics) {
+        evaluation.has_attention = true;
+        evaluation.attention_per_head = copy_row(per_head, b);
+        evaluation.attention_per_layer = copy_row(per_layer, b);
+        evaluation.attention = {.layers = config.num_hidden_layers,
+                                .heads = config.num_attention_heads,
+                                .valid_length = output.attention.valid_lengths[i],
+                                .per_head = evaluation.attention_per_head,
+                                .per_layer = evaluation.attention_per_layer};
+        evaluation.means = attention_means(evaluation.attention);
+      }
+      if (request.padded_slots > 0) {
+        evaluation.padded_slots = request.padded_slots;
+        evaluation.padded = {};
+        const auto heads = row(padded, b);
+        for (size_t h = 0; h < heads.size(); h += 2) {
+          evaluation.padded.entropy.push_back(heads[h]);
+          evaluation.padded.mean_abs_score.push_back(heads[h + 1]);
+        }
+        evaluation.padded.mean_abs_deviation = deviation.const_data_ptr<float>()[i];
+      }
+    }
+  }
+
+  const Model& model_;
+  const Tokenizer& tokenizer_;
+  EngineOptions options_;
+  CachePlan plan_;
+  Answer::TokenCallback on_token_;
+  std::optional<GenerationRequest> upcoming_;
+  std::map<TreeKey, std::unique_ptr<TokenTree>> trees_;
+  std::list<Answer> answers_;          // in the order they came
+  std::deque<TokenNode*> remembered_;  // nodes that hold logits, oldest first
+  EngineCounters counters_;
+  int64_t unshared_ = 0;
+  uint64_t pass_ = 0;
+};
+
+Engine::Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options)
+    : impl_(std::make_unique<Impl>(model, tokenizer, options)) {}
+Engine::~Engine() = default;
+
+void Engine::run(const std::function<std::optional<GenerationRequest>()>& next,
+                 const std::function<void(GenerationResult)>& finished,
+                 const std::function<bool()>& interrupted,
+                 const std::function<void(int64_t, TokenId, const TokenRecord&)>& on_token) {
+  impl_->run(next, finished, interrupted, on_token);
+}
+
+const EngineCounters& Engine::counters() const {
+  return impl_->counters();
+}
+
+}  // namespace surprisal

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "experiments/sample.h"
+#include "lib/attention_statistics.h"
+#include "lib/distribution.h"
+#include "lib/tokenizer.h"
+#include "models/kv_cache.h"
+
+namespace surprisal {
+
+/// What the model said after a context: everything that depends on the context alone, computed once
+/// and shared by all requests that come by.
+struct Evaluation {
+  std::vector<float> logits;  ///< [V]; empty: not known, or forgotten
+  DistributionStatistics statistics;
+  bool has_attention = false;
+  std::vector<float> attention_per_head;   ///< [L, H, kHeadStatistics]
+  std::vector<float> attention_per_layer;  ///< [L, kLayerStatistics]
+  AttentionStatistics attention;           ///< a view of the two
+  AttentionMeans means;
+  int64_t padded_slots = 0;  ///< 0: `padded` is not known
+  PaddedAttentionStatistics padded;
+};
+
+class TokenTree;
+
+/// A token in its context. The root of a tree holds a whole prompt.
+struct TokenNode {
+  TokenTree* tree = nullptr;
+  TokenNode* parent = nullptr;
+  TokenId token = -1;  ///< the last token of the node
+  int64_t begin = 0;   ///< context positions [begin, end) are this node's
+  int64_t end = 0;
+  std::vector<TokenNode*> children;   ///< owned by the tree
+  KVCache::SequenceId sequence = -1;  ///< a cache sequence that ends in this node; -1: none
+  Evaluation evaluation;
+  std::optional<NodeRecord> trace;  ///< made when the first request passes
+  int64_t waiting = 0;              ///< requests whose cursor stands here
+  uint64_t last_used = 0;           ///< number of the forward pass, to forget the stalest first
+};
+
+/// Requests with the same prompt walk the same tree.
+class TokenTree {
+ public:
+  explicit TokenTree(std::vector<TokenId> prompt);
+  TokenTree(const TokenTree&) = delete;
+  TokenTree& operator=(const TokenTree&) = delete;
+
+  TokenNode& root() { return nodes_.front(); }
+  std::span<const TokenId> prompt() const { return prompt_; }
+  /// The child of `node` that goes on with `token`, made if need be.
+  TokenNode& child(TokenNode& node, TokenId token);
+  /// Tokens of context positions [from, node.end) on the path to `node`.
+  std::vector<TokenId> path(const TokenNode& node, int64_t from) const;
+  /// All nodes, parents before children.
+  std::deque<TokenNode>& nodes() { return nodes_; }
+
+  int64_t requests = 0;  ///< unfinished requests on this tree
+
+ private:
+  std::vector<TokenId> prompt_;
+  std::deque<TokenNode>
+      nodes_;  // stable addresses; flat, so that long answers need no deep recursion
+};
+
+}  // namespace surprisal
