@@ -78,6 +78,17 @@ struct ModelOptions {
   std::string device = "auto";  ///< cpu, cuda, cuda:N, auto
 };
 
+/// Where and in which arithmetic load_model() will run a model; part of what identifies a cell, and
+/// so known without loading it.
+struct Placement {
+  at::Device device;
+  at::ScalarType dtype;
+};
+
+/// Resolves "auto". @throws Error(kConfig) on a device string that is none, Error(kUnsupported) when
+/// the machine does not have the device
+Placement choose_placement(const ModelConfig& config, const ModelOptions& options);
+
 /// A model folder, loaded. @throws Error
 std::unique_ptr<Model> load_model(const std::string& folder, const ModelOptions& options);
 
