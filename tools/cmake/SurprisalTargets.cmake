@@ -30,9 +30,12 @@ function(surprisal_library name)
           FILES_MATCHING PATTERN "*.h")
 endfunction()
 
+add_custom_target(programs)  # all of them, without the tests: what the quick start builds
+
 function(surprisal_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${name}.cpp ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} CLI11::CLI11 surprisal_warnings)
+  add_dependencies(programs ${name})
   install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Sets everything up and runs every test that needs no GPU: quick ones first, then those that take longer.
+# Ends with the number of tests passed, failed and skipped, and with why each skipped one was.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+slow="statistics|robustness|e2e|real|package|slow"  # labels, see tests/README.md
+results=build/test-results
+gsm8k=../shared/data/gsm8k
+
+tools/setup.sh all
+if [[ -d $gsm8k ]]; then
+  tools/fetch_data.py gsm8k --from "$gsm8k" >/dev/null
+elif [[ ! -d data/gsm8k ]]; then
+  echo "GSM8K is not here: the tests that need it are skipped (tools/fetch_data.py gsm8k brings it)" >&2
+fi
+
+rm -rf "$results" && mkdir -p "$results"
+failed=0
+run() { "$@" || failed=1; }
+ctest() { command ctest --preset release --parallel "$(nproc)" --no-tests=ignore "$@"; }
+run ctest --output-junit "$PWD/$results/quick.xml" --label-exclude "gpu|$slow"
+run .venv/bin/python tests/run_python_tests.py --junit "$results/python.xml"
+run ctest --output-junit "$PWD/$results/slow.xml" --label-regex "$slow" --label-exclude gpu
+run .venv/bin/python tests/summarise.py "$results"/{quick,python,slow}.xml
+exit "$failed"
