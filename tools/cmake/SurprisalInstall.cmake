@@ -8,5 +8,6 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/surprisalConfigVersion.cmak
 install(FILES ${CMAKE_BINARY_DIR}/surprisalConfig.cmake
               ${CMAKE_BINARY_DIR}/surprisalConfigVersion.cmake
               ${CMAKE_CURRENT_LIST_DIR}/FindLibTorch.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/SurprisalDependencies.cmake
         DESTINATION ${_package_dir})
 install(EXPORT surprisalTargets NAMESPACE surprisal:: DESTINATION ${_package_dir})
