@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Runs every test_*.py below tests/, except tests/oracle (which needs the live libraries), and writes JUnit."""
+"""Runs every test_*.py below tests/, apart from tests/oracle (it needs the live libraries).
+
+With --junit, stores the outcomes as ctest does.
+"""
 
 import argparse
 import pathlib
@@ -12,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 class RecordingResult(unittest.TextTestResult):
-    """Keeps each test's outcome: `outcomes` holds (name, seconds, kind, text), kind "" for a pass."""
+    """Keeps each test's outcome in `outcomes`: (name, seconds, kind, text), kind "" for a pass."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)

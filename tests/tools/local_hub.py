@@ -27,7 +27,9 @@ class LocalHub:
         self.failures = []  # HTTP statuses to answer the next requests for files with
         self.requests = []
         self._servers = [self._serve(), self._serve()]
-        self.address, self.storage = (f"http://127.0.0.1:{s.server_address[1]}" for s in self._servers)
+        self.address, self.storage = (
+            f"http://127.0.0.1:{s.server_address[1]}" for s in self._servers
+        )
 
     def close(self):
         for server in self._servers:
@@ -71,8 +73,11 @@ class LocalHub:
     def listing(self):
         siblings = []
         for name, body in self.files.items():
-            sibling = {"rfilename": name, "size": len(body),
-                       "blobId": hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()}
+            sibling = {
+                "rfilename": name,
+                "size": len(body),
+                "blobId": hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest(),
+            }
             if name.endswith(".safetensors"):
                 sibling["lfs"] = {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
             siblings.append(sibling)
@@ -93,7 +98,7 @@ class LocalHub:
         rest = body[start:]
         if self.cuts > 0 and len(rest) > self.cut_after:
             self.cuts -= 1
-            rest = rest[:self.cut_after]
+            rest = rest[: self.cut_after]
         request.wfile.write(rest)
         request.close_connection = True
         return None

@@ -49,22 +49,31 @@ class FetchDataTest(unittest.TestCase):
         self.addCleanup(self.server.close)
         base = f"{self.server.storage}/storage"
         self.files = [
-            gsm8k.DataFile("train.jsonl", f"{base}/train.jsonl", sha256(PROBLEMS), sha256(PROBLEMS)),
-            gsm8k.DataFile("fewshot_cot.jsonl", f"{base}/task.yaml", sha256(EXAMPLES), sha256(TASK))]
+            gsm8k.DataFile(
+                "train.jsonl", f"{base}/train.jsonl", sha256(PROBLEMS), sha256(PROBLEMS)
+            ),
+            gsm8k.DataFile(
+                "fewshot_cot.jsonl", f"{base}/task.yaml", sha256(EXAMPLES), sha256(TASK)
+            ),
+        ]
 
     def run_tool(self, *arguments):
         command = ["fetch_data.py", "gsm8k", "--output", str(self.folder), *map(str, arguments)]
-        with mock.patch.object(gsm8k, "FILES", self.files), mock.patch.object(sys, "argv", command), \
-                contextlib.redirect_stdout(io.StringIO()) as out, \
-                contextlib.redirect_stderr(io.StringIO()) as err:
+        with mock.patch.object(gsm8k, "FILES", self.files), mock.patch.object(
+            sys, "argv", command
+        ), contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(
+            io.StringIO()
+        ) as err:
             status = fetch_data.main()
         self.assertEqual(out.getvalue(), f"{self.folder}\n")
         self.assertEqual(status, 0)
         return err.getvalue()
 
     def check_folder(self):
-        self.assertEqual({p.name: p.read_bytes() for p in self.folder.iterdir()},
-                         {"train.jsonl": PROBLEMS, "fewshot_cot.jsonl": EXAMPLES.encode()})
+        self.assertEqual(
+            {p.name: p.read_bytes() for p in self.folder.iterdir()},
+            {"train.jsonl": PROBLEMS, "fewshot_cot.jsonl": EXAMPLES.encode()},
+        )
 
     def test_from_a_folder(self):
         self.run_tool("--from", self.source)
@@ -79,7 +88,8 @@ class FetchDataTest(unittest.TestCase):
         self.folder.mkdir()
         (self.folder / f"train.jsonl.source.{sha256(PROBLEMS)[:12]}.part").write_bytes(PROBLEMS)
         self.server._send_file = lambda request, name: self.server._send(
-            request, 416 if "Range" in request.headers else 200, self.server.files[name])
+            request, 416 if "Range" in request.headers else 200, self.server.files[name]
+        )
         self.run_tool()
         self.check_folder()
 

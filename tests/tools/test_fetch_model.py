@@ -1,4 +1,4 @@
-"""tools/fetch_model.py against a local hub: resuming, checksums, tokens, and names that try to escape."""
+"""tools/fetch_model.py against a local hub: resuming, checksums, tokens, hostile file names."""
 
 import json
 import os
@@ -38,20 +38,36 @@ class FetchModelTest(unittest.TestCase):
         self.folder = self.home / "models" / "SmolLM2-360M-Instruct"
 
     def fetch(self, *arguments, name=NAME, **environment):
-        clean = {key: value for key, value in os.environ.items()
-                 if not key.startswith("HF_") and "proxy" not in key.lower()}
+        clean = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("HF_") and "proxy" not in key.lower()
+        }
         return subprocess.run(
-            [sys.executable, ROOT / "tools" / "fetch_model.py", name, "--output", self.folder, *arguments],
+            [
+                sys.executable,
+                ROOT / "tools" / "fetch_model.py",
+                name,
+                "--output",
+                self.folder,
+                *arguments,
+            ],
             env={**clean, "HOME": str(self.home), "HF_ENDPOINT": self.hub.address, **environment},
-            capture_output=True, text=True, timeout=120, check=False)
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def test_brings_what_a_model_needs_and_records_where_from(self):
         result = self.fetch()
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(result.stdout.strip(), str(self.folder))
         self.assertIn("licence apache-2.0", result.stderr)
-        self.assertEqual({p.name for p in self.folder.iterdir()},
-                         {"config.json", "tokenizer.json", "model.safetensors", files.PROVENANCE_FILE})
+        self.assertEqual(
+            {p.name for p in self.folder.iterdir()},
+            {"config.json", "tokenizer.json", "model.safetensors", files.PROVENANCE_FILE},
+        )
         self.assertEqual((self.folder / "model.safetensors").read_bytes(), WEIGHTS)
         record = files.read_provenance(self.folder)
         self.assertEqual(record["provenance"], "as published")
@@ -79,7 +95,9 @@ class FetchModelTest(unittest.TestCase):
         self.hub.failures = [503]
         result = self.fetch()
         self.assertEqual(result.returncode, 0, result.stderr)
-        ranges = [headers.get("Range") for path, headers in self.hub.requests if "/storage/" in path]
+        ranges = [
+            headers.get("Range") for path, headers in self.hub.requests if "/storage/" in path
+        ]
         self.assertIn("bytes=500000-", ranges)
         self.assertEqual((self.folder / "model.safetensors").read_bytes(), WEIGHTS)
 
@@ -104,7 +122,9 @@ class FetchModelTest(unittest.TestCase):
         self.assertEqual(path.read_bytes(), WEIGHTS)
 
     def download(self, url, path, checksum):
-        download.download(url, path, len(WEIGHTS), checksum, Progress(len(WEIGHTS)), pause=lambda _: None)
+        download.download(
+            url, path, len(WEIGHTS), checksum, Progress(len(WEIGHTS)), pause=lambda _: None
+        )
 
     def test_wrong_bytes_are_refused_and_not_kept(self):
         for name in ("model.safetensors", "config.json"):
@@ -133,7 +153,9 @@ class FetchModelTest(unittest.TestCase):
         stored.parent.mkdir(parents=True)
         stored.write_text("right\n", encoding="utf-8")
         self.assertEqual(self.fetch().returncode, 0)
-        to_storage = [headers for path, headers in self.hub.requests if path.startswith("/storage/")]
+        to_storage = [
+            headers for path, headers in self.hub.requests if path.startswith("/storage/")
+        ]
         self.assertTrue(to_storage)
         self.assertNotIn("Authorization", {key for headers in to_storage for key in headers})
 
@@ -142,7 +164,13 @@ class FetchModelTest(unittest.TestCase):
         self.assertTrue(download._is_private("https://example.org/a"))
 
     def test_names_that_lead_out_of_the_folder_are_refused(self):
-        for name in ("../escape.safetensors", "/etc/escape.json", "..\\escape.json", "a/../../b.json", "."):
+        for name in (
+            "../escape.safetensors",
+            "/etc/escape.json",
+            "..\\escape.json",
+            "a/../../b.json",
+            ".",
+        ):
             with self.subTest(name):
                 self.hub.files = {**FILES, name: b"x"}
                 result = self.fetch()
@@ -151,7 +179,10 @@ class FetchModelTest(unittest.TestCase):
                 self.assertFalse(self.folder.exists())
 
     def test_an_index_that_leads_out_or_lacks_a_shard_is_refused(self):
-        for shard, message in (("../secret.safetensors", "refusing"), ("other.safetensors", "lacks")):
+        for shard, message in (
+            ("../secret.safetensors", "refusing"),
+            ("other.safetensors", "lacks"),
+        ):
             with self.subTest(shard):
                 index = json.dumps({"weight_map": {"a": shard, "b": "model.safetensors"}}).encode()
                 self.hub.files = {**FILES, "model.safetensors.index.json": index}

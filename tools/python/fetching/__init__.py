@@ -1,1 +1,1 @@
-"""What tools/fetch_model.py and tools/fetch_data.py are made of: downloads, checksums, conversion."""
+"""Downloads, checksums and conversion: what tools/fetch_model.py and fetch_data.py are made of."""

@@ -1,4 +1,4 @@
-"""The models known by name. Sizes are what is downloaded, rounded; licences as their cards state them."""
+"""The models known by name. Sizes are what is downloaded, rounded; licences as the cards say."""
 
 import dataclasses
 
@@ -19,7 +19,10 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class PackagedModel:
-    """A model inside a Python package, as a quantised GGUF; SHA-256 of what goes in and of what comes out."""
+    """A model inside a Python package, as a quantised GGUF.
+
+    `sha256` is that of the GGUF, `weights_sha256` that of the model.safetensors made of it.
+    """
 
     folder: str
     package: str
@@ -54,5 +57,7 @@ MODELS = {
     "tinyllama-1.1b-chat": Model("TinyLlama/TinyLlama-1.1B-Chat-v1.0", 2.2, "apache-2.0"),
     "llama-3.2-1b-instruct": Model("meta-llama/Llama-3.2-1B-Instruct", 2.5, "llama3.2", gated=True),
     "llama-3.2-3b-instruct": Model("meta-llama/Llama-3.2-3B-Instruct", 6.4, "llama3.2", gated=True),
-    "llama-3.1-8b-instruct": Model("meta-llama/Llama-3.1-8B-Instruct", 16.1, "llama3.1", gated=True),
+    "llama-3.1-8b-instruct": Model(
+        "meta-llama/Llama-3.1-8B-Instruct", 16.1, "llama3.1", gated=True
+    ),
 }

@@ -1,4 +1,4 @@
-"""HTTP downloads that resume, retry, check their checksum, and keep the user's token to its host."""
+"""HTTP downloads that resume, retry, verify a checksum, and keep the user's token to its host."""
 
 import errno
 import hashlib
@@ -24,8 +24,9 @@ class _KeepTokenAtHome(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, request, file, code, message, headers, url):
         new = super().redirect_request(request, file, code, message, headers, url)
-        if new is not None and (urllib.parse.urlsplit(url)[:2] !=
-                                urllib.parse.urlsplit(request.full_url)[:2]):
+        if new is not None and (
+            urllib.parse.urlsplit(url)[:2] != urllib.parse.urlsplit(request.full_url)[:2]
+        ):
             new.remove_header("Authorization")
         return new
 
@@ -44,7 +45,7 @@ def open_url(url, token=None, start=0):
 
 
 def read_url(url, token=None, limit=64 << 20, pause=time.sleep):
-    """The whole body of a small answer; FetchError beyond `limit` bytes. Retries like `download`."""
+    """The whole body of a small answer; FetchError beyond `limit` bytes. Retries."""
     for attempt in range(_ATTEMPTS):
         try:
             with open_url(url, token) as answer:
@@ -76,8 +77,10 @@ def download(url, path, size, checksum, progress, token=None, pause=time.sleep):
     if found != checksum[1]:
         progress.skip(-_size(part))
         part.unlink()
-        raise FetchError(f"{url}: wrong checksum: expected {checksum[0]} {checksum[1]}, found {found}; "
-                         "the damaged copy was removed, run the command again")
+        raise FetchError(
+            f"{url}: wrong checksum: expected {checksum[0]} {checksum[1]}, found {found}; "
+            "the damaged copy was removed, run the command again"
+        )
     os.replace(part, path)
 
 
@@ -119,9 +122,10 @@ def _pause_or_raise(error, url, attempt, pause):
         raise FetchError(f"{url}: HTTP status {status} {error.reason}") from error
     if attempt + 1 == _ATTEMPTS:
         reason = getattr(error, "reason", error)
-        raise FetchError(f"cannot fetch {url}: {reason}; what arrived is kept, "
-                         "run the command again to go on") from error
-    pause(2.0 ** attempt)
+        raise FetchError(
+            f"cannot fetch {url}: {reason}; what arrived is kept, " "run the command again to go on"
+        ) from error
+    pause(2.0**attempt)
 
 
 def _checksum(path, kind):

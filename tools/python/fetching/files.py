@@ -1,4 +1,4 @@
-"""Checksums, folders that appear whole or not at all, and the record of where a folder came from."""
+"""Checksums, folders that appear whole or not at all, and the record of where they came from."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def sha256_of(path):
 
 
 def plain_name(name):
-    """`name` itself if it names a file directly inside a folder; FetchError if it could lead out."""
+    """`name` itself if it names a file right inside a folder; FetchError if it could lead out."""
     if not name or name in (".", "..") or any(c in name for c in "/\\\0") or name.startswith("~"):
         raise FetchError(f"refusing the file name {name!r}: it may lead out of its folder")
     return name
@@ -36,7 +36,7 @@ def write_json(path, value):
 
 
 def write_provenance(folder, facts):
-    """Adds the size and SHA-256 of every file in `folder` to `facts` and stores them beside the files."""
+    """Stores `facts`, with the size and SHA-256 of every file in `folder`, beside the files."""
     files = sorted(p for p in pathlib.Path(folder).iterdir() if p.name != PROVENANCE_FILE)
     record = {p.name: {"bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in files}
     write_json(pathlib.Path(folder) / PROVENANCE_FILE, {**facts, "files": record})
@@ -74,10 +74,13 @@ def partial_folder(folder, version=""):
 def check_replaceable(folder):
     """Refuses to write over a folder that these tools did not make."""
     folder = pathlib.Path(folder)
-    if folder.exists() and (not folder.is_dir() or
-                            (any(folder.iterdir()) and read_provenance(folder) is None)):
-        raise FetchError(f"{folder} is there already and was not made by this tool; "
-                         "move it away or choose another --output")
+    if folder.exists() and (
+        not folder.is_dir() or (any(folder.iterdir()) and read_provenance(folder) is None)
+    ):
+        raise FetchError(
+            f"{folder} is there already and was not made by this tool; "
+            "move it away or choose another --output"
+        )
 
 
 def publish(partial, folder):

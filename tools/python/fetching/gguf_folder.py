@@ -1,7 +1,8 @@
 """Turns a quantised GGUF of a Llama model into an ordinary Hugging Face folder (bf16 safetensors).
 
-Layout facts: GGUF names and the q/k row order are llama.cpp's (ggml-org/llama.cpp, convert_hf_to_gguf.py,
-LlamaModel.permute); the target names are those of transformers' modeling_llama.py.
+GGUF names and the order of the q and k rows are llama.cpp's (ggml-org/llama.cpp,
+convert_hf_to_gguf.py, LlamaModel.permute); the target names are those of transformers'
+modeling_llama.py.
 """
 
 import pathlib
@@ -34,12 +35,21 @@ _SPLITTERS = {
         "type": "Sequence",
         "pretokenizers": [
             {"type": "Digits", "individual_digits": True},
-            {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+            {
+                "type": "ByteLevel",
+                "add_prefix_space": False,
+                "trim_offsets": True,
+                "use_regex": True,
+            },
         ],
     },
 }
 _BYTE_LEVEL_DECODER = {
-    "type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    "type": "ByteLevel",
+    "add_prefix_space": True,
+    "trim_offsets": True,
+    "use_regex": True,
+}
 
 
 def convert(gguf_path, folder):
@@ -51,14 +61,20 @@ def convert(gguf_path, folder):
     source = gguf.GGUFReader(gguf_path)
     facts = {name: field.contents() for name, field in source.fields.items()}
     if facts["general.architecture"] != "llama":
-        raise FetchError(f"{gguf_path}: architecture {facts['general.architecture']!r}, not 'llama'")
+        raise FetchError(
+            f"{gguf_path}: architecture {facts['general.architecture']!r}, not 'llama'"
+        )
     folder = pathlib.Path(folder)
     names = _write_weights(source.tensors, facts, folder / "model.safetensors")
     config = _config(facts, tied="lm_head.weight" not in names)
     write_json(folder / "config.json", config)
-    write_json(folder / "generation_config.json", {
-        "_from_model_config": True,
-        **{key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}})
+    write_json(
+        folder / "generation_config.json",
+        {
+            "_from_model_config": True,
+            **{key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")},
+        },
+    )
     _write_tokenizer(facts, folder)
 
 
@@ -82,7 +98,7 @@ def undo_permutation(rows, heads):
 
 
 def to_bfloat16(values):
-    """float32 -> the upper 16 bits, rounded to nearest, ties to even; as uint16. Finite values only."""
+    """float32 -> its upper 16 bits as uint16, to nearest, ties to even. Finite values only."""
     if not numpy.isfinite(values).all():
         raise FetchError("a dequantised tensor holds a value that is not finite")
     bits = numpy.ascontiguousarray(values, dtype=numpy.float32).view(numpy.uint32)
@@ -90,8 +106,10 @@ def to_bfloat16(values):
 
 
 def _write_weights(tensors, facts, path):
-    heads = {"attn_q": facts["llama.attention.head_count"],
-             "attn_k": facts["llama.attention.head_count_kv"]}
+    heads = {
+        "attn_q": facts["llama.attention.head_count"],
+        "attn_k": facts["llama.attention.head_count_kv"],
+    }
     arrays = {}
     for tensor in tensors:
         values = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
@@ -99,9 +117,15 @@ def _write_weights(tensors, facts, path):
         if kind in heads:
             values = undo_permutation(values, heads[kind])
         arrays[hugging_face_name(tensor.name)] = to_bfloat16(values)
-    specs = {name: safetensors.TensorSpec(dtype="bfloat16", shape=list(array.shape),
-                                          data_ptr=array.ctypes.data, data_len=array.nbytes)
-             for name, array in arrays.items()}
+    specs = {
+        name: safetensors.TensorSpec(
+            dtype="bfloat16",
+            shape=list(array.shape),
+            data_ptr=array.ctypes.data,
+            data_len=array.nbytes,
+        )
+        for name, array in arrays.items()
+    }
     safetensors.serialize_file(specs, path, {"format": "pt"})
     return arrays.keys()
 
@@ -148,31 +172,64 @@ def _write_tokenizer(facts, folder):
     if kind != "gpt2" or rule not in _SPLITTERS:
         raise FetchError(f"GGUF tokenizer {kind!r} with rule {rule!r} is not known here")
     tokens = facts["tokenizer.ggml.tokens"]
-    control = [i for i, t in enumerate(facts["tokenizer.ggml.token_type"])
-               if t == gguf.TokenType.CONTROL]
-    added = [{"id": i, "content": tokens[i], "single_word": False, "lstrip": False,
-              "rstrip": False, "normalized": False, "special": True} for i in control]
+    control = [
+        i for i, t in enumerate(facts["tokenizer.ggml.token_type"]) if t == gguf.TokenType.CONTROL
+    ]
+    added = [
+        {
+            "id": i,
+            "content": tokens[i],
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": True,
+        }
+        for i in control
+    ]
     merges = [merge.split(" ") for merge in facts["tokenizer.ggml.merges"]]
     unknown = tokens[facts["tokenizer.ggml.unknown_token_id"]]
-    write_json(folder / "tokenizer.json", {
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
-        "normalizer": None, "pre_tokenizer": _SPLITTERS[rule], "post_processor": None,
-        "decoder": _BYTE_LEVEL_DECODER,
-        "model": {"type": "BPE", "dropout": None, "unk_token": None,
-                  "continuing_subword_prefix": None, "end_of_word_suffix": None,
-                  "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
-                  "vocab": {token: i for i, token in enumerate(tokens)}, "merges": merges}})
+    write_json(
+        folder / "tokenizer.json",
+        {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": added,
+            "normalizer": None,
+            "pre_tokenizer": _SPLITTERS[rule],
+            "post_processor": None,
+            "decoder": _BYTE_LEVEL_DECODER,
+            "model": {
+                "type": "BPE",
+                "dropout": None,
+                "unk_token": None,
+                "continuing_subword_prefix": None,
+                "end_of_word_suffix": None,
+                "fuse_unk": False,
+                "byte_fallback": False,
+                "ignore_merges": False,
+                "vocab": {token: i for i, token in enumerate(tokens)},
+                "merges": merges,
+            },
+        },
+    )
     special = {
         "bos_token": tokens[facts["tokenizer.ggml.bos_token_id"]],
         "eos_token": tokens[facts["tokenizer.ggml.eos_token_id"]],
         "pad_token": tokens[facts["tokenizer.ggml.padding_token_id"]],
-        "unk_token": unknown}
+        "unk_token": unknown,
+    }
     write_json(folder / "special_tokens_map.json", special)
-    write_json(folder / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "add_prefix_space": facts["tokenizer.ggml.add_space_prefix"],
-        "add_bos_token": facts["tokenizer.ggml.add_bos_token"],
-        "clean_up_tokenization_spaces": False,
-        "model_max_length": facts["llama.context_length"],
-        **special,
-        "chat_template": facts["tokenizer.chat_template"]})
+    write_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "add_prefix_space": facts["tokenizer.ggml.add_space_prefix"],
+            "add_bos_token": facts["tokenizer.ggml.add_bos_token"],
+            "clean_up_tokenization_spaces": False,
+            "model_max_length": facts["llama.context_length"],
+            **special,
+            "chat_template": facts["tokenizer.chat_template"],
+        },
+    )

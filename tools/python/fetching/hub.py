@@ -1,4 +1,4 @@
-"""Brings one model repository from a Hugging Face hub: what it lists, at one commit, checked file by file."""
+"""Brings one model repository from a Hugging Face hub: one commit, checked file by file."""
 
 import dataclasses
 import json
@@ -11,9 +11,11 @@ from .download import download, read_url
 from .files import FetchError, plain_name
 
 DEFAULT_HUB = "https://huggingface.co"
-_WANTED = re.compile(r"[^/]*\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json"
-                     r"|tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json"
-                     r"|chat_template\.(jinja|json)|LICENSE(\.\w+)?|USE_POLICY\.md")
+_WANTED = re.compile(
+    r"[^/]*\.safetensors|model\.safetensors\.index\.json|(generation_)?config\.json"
+    r"|tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json"
+    r"|chat_template\.(jinja|json)|LICENSE(\.\w+)?|USE_POLICY\.md"
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -36,17 +38,21 @@ class Listing:
 
 
 def user_token(environment=os.environ):
-    """The user's own hub token: HF_TOKEN, or the file that the hub's own client keeps; None without."""
+    """The user's token for the hub: HF_TOKEN, or the file of the hub's own client; or None."""
     if token := environment.get("HF_TOKEN", "").strip():
         return token
     home = environment.get("HF_HOME") or os.path.join(
-        environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface")
+        environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
+    )
     path = pathlib.Path(environment.get("HF_TOKEN_PATH") or os.path.join(home, "token"))
     return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
 
 
 def list_repository(hub, repository, revision, token):
-    """What `repository` holds at `revision`. Raises FetchError, with advice where a licence is asked for."""
+    """What `repository` holds at `revision`.
+
+    Raises FetchError, with advice where a licence must be accepted.
+    """
     url = f"{hub}/api/models/{repository}/revision/{revision}?blobs=true"
     try:
         answer = json.loads(read_url(url, token))
@@ -57,13 +63,16 @@ def list_repository(hub, repository, revision, token):
         for name in names:  # a listing that tries to escape once is not to be trusted at all
             for part in name.split("/"):
                 plain_name(part)
-        files = [_remote_file(sibling) for sibling in siblings
-                 if _WANTED.fullmatch(sibling["rfilename"])]
+        files = [
+            _remote_file(sibling) for sibling in siblings if _WANTED.fullmatch(sibling["rfilename"])
+        ]
     except FetchError as error:
         raise _explained(error, hub, repository, token) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FetchError(f"{url}: not a listing as a hub gives it ({error!r}); "
-                         "is --hub (or HF_ENDPOINT) right?") from error
+        raise FetchError(
+            f"{url}: not a listing as a hub gives it ({error!r}); "
+            "is --hub (or HF_ENDPOINT) right?"
+        ) from error
     if not any(file.name.endswith(".safetensors") for file in files):
         raise FetchError(f"{repository} at {commit} has no *.safetensors")
     return Listing(commit, (answer.get("cardData") or {}).get("license") or "not stated", files)
@@ -75,8 +84,9 @@ def fetch_repository(hub, repository, listing, folder, progress, token):
     left = progress.total - sum(p.stat().st_size for p in folder.iterdir())
     free = shutil.disk_usage(folder).free
     if left > free:
-        raise FetchError(f"{folder}: {left / 1e9:.1f} GB are still to come and "
-                         f"{free / 1e9:.1f} GB are free")
+        raise FetchError(
+            f"{folder}: {left / 1e9:.1f} GB are still to come and " f"{free / 1e9:.1f} GB are free"
+        )
     for file in sorted(listing.files, key=lambda file: file.size):
         target = folder / plain_name(file.name)
         if target.exists():
@@ -113,9 +123,11 @@ def _explained(error, hub, repository, token):
     text = str(error)
     if "HTTP status 401" in text or "HTTP status 403" in text:
         have = "the token you gave was refused" if token else "no token was found"
-        return FetchError(f"{text}\n  {repository} is given only to people who accepted its licence, and {have}."
-                          f"\n  Accept it at {hub}/{repository}, make a token that can read at "
-                          f"{hub}/settings/tokens,\n  and run again with HF_TOKEN=<your token>.")
+        return FetchError(
+            f"{text}\n  {repository} is given only to people who accepted its licence, and {have}."
+            f"\n  Accept it at {hub}/{repository}, make a token that can read at "
+            f"{hub}/settings/tokens,\n  and run again with HF_TOKEN=<your token>."
+        )
     if "HTTP status 404" in text:
         return FetchError(f"{text}\n  {hub} has no {repository} at that revision.")
     return error

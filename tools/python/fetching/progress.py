@@ -1,4 +1,4 @@
-"""Progress of a download on stderr: one changing line on a terminal, a plain line now and then elsewhere."""
+"""Progress of a download on stderr: one changing line on a terminal, now and then one elsewhere."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ _LOG_SECONDS = 10.0
 
 
 class Progress:
-    """Counts bytes towards `total`; the time left comes from the speed since the start of this run."""
+    """Counts bytes towards `total`; the time left comes from the speed since this run began."""
 
     def __init__(self, total, stream=None, clock=time.monotonic):
         self.total = total
@@ -42,8 +42,10 @@ class Progress:
     def _print(self, now):
         speed = self._fetched / max(now - self._start, 1e-9)
         left = max(self.total - self.done, 0) / max(speed, 1.0)
-        line = (f"  {self.done / 1e6:,.0f} of {self.total / 1e6:,.0f} MB"
-                f" ({100 * self.done / max(self.total, 1):.0f} %), {speed / 1e6:.1f} MB/s,"
-                f" {int(left) // 60}:{int(left) % 60:02d} left")
+        line = (
+            f"  {self.done / 1e6:,.0f} of {self.total / 1e6:,.0f} MB"
+            f" ({100 * self.done / max(self.total, 1):.0f} %), {speed / 1e6:.1f} MB/s,"
+            f" {int(left) // 60}:{int(left) % 60:02d} left"
+        )
         self._stream.write(f"\r{line:<70}" if self._terminal else f"{line}\n")
         self._stream.flush()
