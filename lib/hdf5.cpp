@@ -163,24 +163,31 @@ struct Selection {
   Handle file, memory;
 };
 
+/// The box [start, start + count) of an array (both empty for a scalar).
+Selection select_box(hid_t dataset, const std::vector<hsize_t>& start,
+                     const std::vector<hsize_t>& count, const std::string& place) {
+  Handle space(check(H5Dget_space(dataset), place, "read the shape"), H5Sclose);
+  if (!count.empty())
+    check(H5Sselect_hyperslab(space.id(), H5S_SELECT_SET, start.data(), nullptr, count.data(),
+                              nullptr),
+          place, "select values");
+  Handle memory = space_of(count, nullptr, place);
+  return {std::move(space), std::move(memory)};
+}
+
 /// `count` whole rows from `first` on (the whole of a scalar).
 Selection select_rows(hid_t dataset, hsize_t first, hsize_t count, const std::string& place) {
   std::vector<hsize_t> dims = dims_of(dataset, place);
-  Handle space(check(H5Dget_space(dataset), place, "read the shape"), H5Sclose);
+  std::vector<hsize_t> start(dims.size(), 0);
   if (!dims.empty()) {
     if (first > dims[0] || count > dims[0] - first)
       throw Error(ErrorCode::kFormat, place + ": rows " + std::to_string(first) + " to " +
                                           std::to_string(first + count) + " of " +
                                           std::to_string(dims[0]));
-    std::vector<hsize_t> start(dims.size(), 0);
     start[0] = first;
     dims[0] = count;
-    check(H5Sselect_hyperslab(space.id(), H5S_SELECT_SET, start.data(), nullptr, dims.data(),
-                              nullptr),
-          place, "select rows");
   }
-  Handle memory = space_of(dims, nullptr, place);
-  return {std::move(space), std::move(memory)};
+  return select_box(dataset, start, dims, place);
 }
 
 Handle link_properties(const std::string& place) {
@@ -403,6 +410,22 @@ void Dataset::write_rows(int64_t first, const void* values, size_t count, Elemen
     throw Error(ErrorCode::kInternal, place_ + ": expected whole rows to write");
   const Selection selection =
       select_rows(handle_.id(), static_cast<hsize_t>(first), count / row, place_);
+  const Handle type = memory_type(handle_.id(), element, place_);
+  check(H5Dwrite(handle_.id(), type.id(), selection.memory.id(), selection.file.id(), H5P_DEFAULT,
+                 values),
+        place_, "write");
+}
+
+void Dataset::write_box(const std::vector<int64_t>& start, const std::vector<int64_t>& count,
+                        const void* values, size_t value_count, Element element) {
+  const std::vector<hsize_t> dims = dims_of(handle_.id(), place_);
+  const std::vector<hsize_t> from = to_dims(start, place_), extent = to_dims(count, place_);
+  bool fits = from.size() == dims.size() && extent.size() == dims.size() &&
+              value_count == product(extent, 0, place_);
+  for (size_t axis = 0; fits && axis < dims.size(); ++axis)
+    fits = from[axis] <= dims[axis] && extent[axis] <= dims[axis] - from[axis];
+  if (!fits) throw Error(ErrorCode::kInternal, place_ + ": a box outside of the dataset");
+  const Selection selection = select_box(handle_.id(), from, extent, place_);
   const Handle type = memory_type(handle_.id(), element, place_);
   check(H5Dwrite(handle_.id(), type.id(), selection.memory.id(), selection.file.id(), H5P_DEFAULT,
                  values),

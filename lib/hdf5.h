@@ -138,6 +138,12 @@ class Dataset {
   void write_rows(int64_t first, std::span<const T> values) {
     write_rows(first, values.data(), values.size(), element_of<T>());
   }
+  /// The box [start, start + count) of the array, which must exist.
+  template <typename T>
+  void write_box(const std::vector<int64_t>& start, const std::vector<int64_t>& count,
+                 std::span<const T> values) {
+    write_box(start, count, values.data(), values.size(), element_of<T>());
+  }
   /// Extends an extensible dataset by the given rows.
   template <typename T>
   void append(std::span<const T> values) {
@@ -171,6 +177,8 @@ class Dataset {
       : handle_(std::move(handle)), place_(std::move(place)) {}
   void write_all(const void* values, size_t count, Element element);
   void write_rows(int64_t first, const void* values, size_t count, Element element);
+  void write_box(const std::vector<int64_t>& start, const std::vector<int64_t>& count,
+                 const void* values, size_t value_count, Element element);
   void append(const void* values, size_t count, Element element);
   void read_rows(int64_t first, int64_t count, void* values, Element element) const;
   size_t checked_count(int64_t first, int64_t count, int64_t max_values) const;

@@ -15,7 +15,7 @@ struct RopeConfig {
   double theta = 10000;
   double factor = 1;
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
-  int64_t original_max_position_embeddings = 0;      // llama3, yarn, dynamic
+  int64_t original_max_position_embeddings = 0;      // llama3, yarn
   double beta_fast = 32, beta_slow = 1;              // yarn
   double attention_factor = 0;                       // yarn; 0 = derived from factor
   double mscale = 0, mscale_all_dim = 0;             // yarn
@@ -40,8 +40,17 @@ struct ModelConfig {
   bool mlp_bias = false;
   std::string torch_dtype;  ///< dtype the weights were saved in, "" if unsaid
   RopeConfig rope;
+  /// Per layer, how many of the newest keys a query sees, itself included; 0 = all of them.
+  std::vector<int64_t> attention_windows;
   std::vector<int64_t> bos_token_ids;
   std::vector<int64_t> eos_token_ids;  ///< config.json and generation_config.json together
+  /// Values the file leaves out and for which transformers' default was taken, one sentence each;
+  /// programs show them and the manifest keeps them.
+  std::vector<std::string> assumptions;
+
+  /// Longest sequence the model serves: max_position_embeddings, stretched by the RoPE types that
+  /// extend a trained length (linear, dynamic, yarn).
+  int64_t context_length() const;
 };
 
 /// Reads config.json (and generation_config.json where present) of a Hugging Face folder.

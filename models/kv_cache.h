@@ -61,6 +61,9 @@ class KVCache {
   Sequence& get(SequenceId sequence);
   const Sequence& get(SequenceId sequence) const;
   void unref(int64_t block);
+  /// Whether the next token would be written into a block that another sequence also reads. Only
+  /// the block at the end of a sequence can be: forks share no reserved but unwritten blocks.
+  bool last_block_is_shared(const Sequence& s) const;
 
   at::ScalarType dtype_;
   std::vector<at::Tensor> keys_, values_;  // per layer [blocks, K, kBlockTokens, D]

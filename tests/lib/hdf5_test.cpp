@@ -102,6 +102,19 @@ TEST_F(Hdf5, ColumnsGrowByRows) {
   EXPECT_THROW(column.read<float>(100), Error) << "over the caller's bound";
 }
 
+TEST_F(Hdf5, BoxesFillWhatTheyNameAndNothingElse) {
+  const std::string path = file("box.h5");
+  {
+    File out = File::create(path);
+    Dataset maps = out.create_dataset("/maps", Type::float32(), {2, 3, 4}, "", "");
+    maps.write_box({1, 1, 0}, {1, 2, 3}, view<float>({1, 2, 3, 4, 5, 6}));
+    EXPECT_THROW(maps.write_box({1, 2, 0}, {1, 2, 1}, view<float>({1, 2})), Error);
+    EXPECT_THROW(maps.write_box({0, 0, 0}, {1, 1, 1}, view<float>({1, 2})), Error);
+  }
+  EXPECT_THAT(File::open(path).dataset("/maps").read_rows<float>(1, 1),
+              ElementsAre(0, 0, 0, 0, 1, 2, 3, 0, 4, 5, 6, 0));
+}
+
 TEST_F(Hdf5, EmptyColumnsAreReadable) {
   const std::string path = file("empty.h5");
   File::create(path).create_dataset("/x", Type::int32(), {0}, "", "", {.extensible = true});

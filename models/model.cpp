@@ -1,0 +1,32 @@
+#include "models/model.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include <filesystem>
+
+#include "lib/error.h"
+#include "models/device.h"
+#include "models/llama.h"
+
+namespace surprisal {
+
+Placement choose_placement(const ModelConfig&, const ModelOptions& options) {
+  const at::Device device = resolve_device(options.device);
+  return {device, resolve_dtype(options.dtype, device)};
+}
+
+std::unique_ptr<Model> load_model(const std::string& folder, const ModelOptions& options) {
+  if (!std::filesystem::is_directory(folder))
+    throw Error(ErrorCode::kIo, folder + ": no such folder; expected a Hugging Face model folder");
+  ModelConfig config = load_model_config(folder);
+  const Placement placement = choose_placement(config, options);
+  const c10::InferenceMode no_gradients;
+  return std::make_unique<Llama>(folder, std::move(config), placement.dtype, placement.device);
+}
+
+KVCache make_cache(const Model& model, int64_t tokens, int64_t sequences) {
+  const int64_t blocks = (tokens + KVCache::kBlockTokens - 1) / KVCache::kBlockTokens + sequences;
+  return {model.config(), blocks, model.dtype(), model.device()};
+}
+
+}  // namespace surprisal
