@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 
@@ -11,13 +12,15 @@
 #define SURPRISAL_DISTRIBUTION_TYPES
 namespace surprisal {
 
-/// The two largest values (equal where the largest stands twice), and whether all were usable.
-struct TopTwo {
+/// The two largest values (equal where the largest stands twice), how many are above -inf, and
+/// whether all were usable.
+struct RowScan {
   float first, second;
+  size_t support;
   bool usable;
 };
 
-/// Z = sum e^d, A = sum e^d d, B = sum e^d d^2 of d = logit - maximum.
+/// Z = sum e^d, A = sum e^d d, B = sum e^d d^2 of d = scale * (logit - maximum).
 struct Moments {
   double z, a, b;
 };
@@ -40,14 +43,16 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr size_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
 
-TopTwo top_two(const float* logits, size_t count) {
+RowScan scan_row(const float* logits, size_t count) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
   const auto infinity = hn::Set(d, std::numeric_limits<float>::infinity());
   auto first = hn::Neg(infinity), second = hn::Neg(infinity);
   auto usable = hn::Lt(first, infinity);
+  size_t support = 0;
   const auto add = [&](auto x) {
     usable = hn::And(usable, hn::Lt(x, infinity));  // false for NaN too
+    support += hn::CountTrue(d, hn::Gt(x, hn::Neg(infinity)));
     second = hn::Max(second, hn::Min(first, x));
     first = hn::Max(first, x);
   };
@@ -61,7 +66,7 @@ TopTwo top_two(const float* logits, size_t count) {
   HWY_ALIGN float firsts[kMaxLanes];
   hn::Store(first, d, firsts);
   hn::Store(second, d, rest);
-  TopTwo result{firsts[0], rest[0], hn::AllTrue(d, usable)};
+  RowScan result{firsts[0], rest[0], support, hn::AllTrue(d, usable)};
   for (size_t lane = 1; lane < lanes; ++lane) {
     result.second = std::max({result.second, rest[lane], std::min(result.first, firsts[lane])});
     result.first = std::max(result.first, firsts[lane]);
@@ -69,15 +74,16 @@ TopTwo top_two(const float* logits, size_t count) {
   return result;
 }
 
-Moments exponential_moments(const float* logits, size_t count, float maximum) {
+Moments exponential_moments(const float* logits, size_t count, float maximum, double scale) {
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> d32;
   const size_t lanes = hn::Lanes(d);
   const auto shift = hn::Set(d, static_cast<double>(maximum));
+  const auto factor = hn::Set(d, scale);
   const auto floor = hn::Set(d, -800.0);  // e^-800 is 0 in double, and 0 * -800 is no NaN
   auto z = hn::Zero(d), a = hn::Zero(d), b = hn::Zero(d);
   const auto add = [&](auto x32) {
-    const auto x = hn::Max(hn::Sub(hn::PromoteTo(d, x32), shift), floor);
+    const auto x = hn::Max(hn::Mul(hn::Sub(hn::PromoteTo(d, x32), shift), factor), floor);
     const auto w = hn::Exp(d, x);
     const auto wx = hn::Mul(w, x);
     z = hn::Add(z, w);
@@ -100,7 +106,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace surprisal {
 
-HWY_EXPORT(top_two);
+HWY_EXPORT(scan_row);
 HWY_EXPORT(exponential_moments);
 
 namespace {
@@ -118,20 +124,60 @@ Error unusable_row(std::span<const float> logits) {
 
 }  // namespace
 
-DistributionStatistics distribution_statistics(std::span<const float> logits) {
-  const auto top = HWY_DYNAMIC_DISPATCH(top_two)(logits.data(), logits.size());
-  if (!top.usable || !std::isfinite(top.first)) throw unusable_row(logits);
+DistributionStatistics distribution_statistics(std::span<const float> logits, double scale) {
+  const RowScan row = HWY_DYNAMIC_DISPATCH(scan_row)(logits.data(), logits.size());
+  if (!row.usable || row.support == 0) throw unusable_row(logits);
   const auto [z, a, b] =
-      HWY_DYNAMIC_DISPATCH(exponential_moments)(logits.data(), logits.size(), top.first);
+      HWY_DYNAMIC_DISPATCH(exponential_moments)(logits.data(), logits.size(), row.first, scale);
   const double mean = a / z;  // of ln p + log_sum_exp - maximum
   DistributionStatistics result;
-  result.log_sum_exp = top.first + std::log(z);
+  result.log_sum_exp = scale * row.first + std::log(z);
   result.entropy = std::max(0.0, std::log(z) - mean);
   result.varentropy = std::max(0.0, b / z - mean * mean);
   result.max_probability = 1 / z;
-  result.second_probability = std::exp(static_cast<double>(top.second) - top.first) / z;
-  result.argmax = std::find(logits.begin(), logits.end(), top.first) - logits.begin();
+  result.second_probability = std::exp(scale * (static_cast<double>(row.second) - row.first)) / z;
+  result.argmax = std::find(logits.begin(), logits.end(), row.first) - logits.begin();
+  result.support = static_cast<int64_t>(row.support);
   return result;
+}
+
+namespace {
+
+constexpr size_t kSampleStride = 64;  // a sample of V / 64 logits bounds where the top ones lie
+
+bool ranks_before(const RankedLogit& x, const RankedLogit& y) {
+  return x.logit > y.logit || (x.logit == y.logit && x.index < y.index);
+}
+
+void append_at_least(std::span<const float> logits, float threshold,
+                     std::vector<RankedLogit>& out) {
+  for (size_t i = 0; i < logits.size(); ++i)
+    if (logits[i] >= threshold) out.push_back({static_cast<int32_t>(i), logits[i]});
+}
+
+}  // namespace
+
+std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count) {
+  std::vector<RankedLogit> found;
+  const size_t sampled = logits.size() / kSampleStride;
+  // Twice the expected rank and a few: seldom too few, and a miss only costs another pass.
+  for (size_t rank = 2 * count / kSampleStride + 8; rank < sampled / 2; rank *= 4) {
+    std::vector<float> sample(sampled);
+    for (size_t i = 0; i < sampled; ++i) sample[i] = logits[i * kSampleStride];
+    const auto at = sample.begin() + static_cast<ptrdiff_t>(rank);
+    std::nth_element(sample.begin(), at, sample.end(), std::greater<>());
+    if (!std::isfinite(*at)) break;
+    found.clear();
+    append_at_least(logits, *at, found);
+    if (found.size() >= count) break;
+    found.clear();
+  }
+  if (found.empty()) append_at_least(logits, std::numeric_limits<float>::lowest(), found);
+  const auto end = found.begin() + static_cast<ptrdiff_t>(std::min(count, found.size()));
+  if (end != found.end()) std::nth_element(found.begin(), end, found.end(), ranks_before);
+  found.erase(end, found.end());
+  std::sort(found.begin(), found.end(), ranks_before);
+  return found;
 }
 
 }  // namespace surprisal

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace surprisal {
 
@@ -13,11 +14,25 @@ struct DistributionStatistics {
   double max_probability = 0;
   double second_probability = 0;  ///< 0 when only one token has any
   int64_t argmax = -1;            ///< lowest id among equals
+  int64_t support = 0;            ///< tokens with a probability, that is, not banned
 };
 
-/// One pass, accumulated in double. -inf means a banned token (probability 0, 0 ln 0 = 0).
+/// Of softmax(scale * logits), accumulated in double. -inf means a banned token (probability 0,
+/// 0 ln 0 = 0).
 /// @param logits  [V] float32
+/// @param scale   > 0; 1 / temperature
 /// @throws Error(kNumeric) naming the index of a NaN or +inf, or on a row that is -inf throughout
-DistributionStatistics distribution_statistics(std::span<const float> logits);
+DistributionStatistics distribution_statistics(std::span<const float> logits, double scale = 1);
+
+/// An index into a row of logits and its value.
+struct RankedLogit {
+  int32_t index;
+  float logit;
+};
+
+/// The `count` largest logits in descending order, the lower index first among equals; fewer when
+/// the row has fewer above -inf. Costs about one pass while `count` is small against V; no sort of
+/// the whole row unless `count` asks for one.
+std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count);
 
 }  // namespace surprisal

@@ -281,16 +281,20 @@ void ParamReader::map(const std::string& name, const std::string& description,
   nested.describing_ = describing_;
   read(nested);
   nested.finish();
-  for (ParamDoc doc : nested.docs_) {
-    doc.name = name + "." + doc.name;
-    docs_.push_back(std::move(doc));
-  }
+  append_docs(name, nested.docs_);
   resolved_[name] = nested.resolved_;
 }
 
 YAML::Node ParamReader::raw(const std::string& name, const std::string& type,
                             const std::string& description) {
   return take({name, type, "", "", false, nullptr, description});
+}
+
+void ParamReader::append_docs(const std::string& prefix, const std::vector<ParamDoc>& docs) {
+  for (ParamDoc doc : docs) {
+    doc.name = prefix + "." + doc.name;
+    docs_.push_back(std::move(doc));
+  }
 }
 
 void ParamReader::set_resolved(const std::string& name, Json value) {
@@ -314,7 +318,8 @@ std::string ParamReader::place(const std::string& name) const {
   YAML::Node at = node_;
   if (node_.IsDefined() && node_.IsMap()) {
     for (const auto& entry : node_)
-      if (entry.first.IsScalar() && entry.first.Scalar() == name) at.reset(entry.first);
+      if (entry.first.IsScalar() && entry.first.Scalar() == name)
+        at.reset(entry.first.Mark().is_null() ? entry.second : entry.first);
   }
   const std::string where = yaml_place(file_, at);
   return where.empty() ? owner_ : where + ": " + owner_;

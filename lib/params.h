@@ -84,6 +84,8 @@ class ParamReader {
   /// what it made of it with set_resolved(). Undefined node when absent.
   YAML::Node raw(const std::string& name, const std::string& type, const std::string& description);
   void set_resolved(const std::string& name, Json value);
+  /// Documents what another reader read under `prefix`: "prefix.name".
+  void append_docs(const std::string& prefix, const std::vector<ParamDoc>& docs);
 
   /// @throws Error(kUnknownName) naming the first key nobody read, with file:line and a suggestion
   void finish() const;

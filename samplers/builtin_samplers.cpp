@@ -1,3 +1,5 @@
+#include "samplers/chain.h"
+#include "samplers/entropix/entropix.h"
 #include "samplers/greedy.h"
 #include "samplers/sampler.h"
 
@@ -5,6 +7,8 @@ namespace surprisal {
 
 SamplerRegistry builtin_samplers() {
   SamplerRegistry registry("sampler");
+  registry.add("chain", Chain::entry());
+  registry.add("entropix", entropix_entry());
   registry.add("greedy", Greedy::entry());
   return registry;
 }

@@ -12,7 +12,11 @@ class Greedy : public Sampler {
   static SamplerEntry entry();
 };
 
-/// Decision to emit the most likely token with certainty: what every sampler's argmax action does.
+/// To emit a token with certainty.
+/// @throws Error(kConfig) on a token outside the vocabulary
+Decision forced_decision(const StepView& view, TokenId token, ActionKind kind);
+
+/// To emit the most likely token: what every sampler's argmax action does.
 Decision argmax_decision(const StepView& view);
 
 }  // namespace surprisal

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "lib/distribution.h"
+#include "lib/tokenizer.h"
+
+namespace surprisal {
+
+/// The tokens a chain still considers, and their logits. It starts as a view of the whole row and
+/// copies only when a step edits or truncates; a temperature is a factor, not a pass. Banned tokens
+/// (-inf) are no candidates. One decision owns it; not for sharing between threads.
+class Candidates {
+ public:
+  struct Ranked {
+    TokenId token;
+    double logit;
+  };
+
+  /// @param row         [V] raw logits; must outlive this object
+  /// @param statistics  of `row`
+  Candidates(std::span<const float> row, const DistributionStatistics& statistics);
+
+  size_t size() const { return size_; }
+  double max_logit() const { return scale_ * maximum_; }
+  /// Of the candidates' softmax; computed when first asked for after a change. Its `argmax` is a
+  /// token.
+  const DistributionStatistics& statistics() const;
+  /// Product of the temperatures applied so far.
+  double temperature() const { return 1 / scale_; }
+
+  /// The `count` most likely in descending order, the lower id first among equals; all of them when
+  /// there are fewer. Valid until the next change.
+  std::span<const Ranked> top(size_t count) const;
+
+  /// Calls visit(token, logit) for every candidate, in no particular order.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    for (size_t i = 0; i < values_.size(); ++i)
+      if (values_[i] != kRemoved) visit(token(i), scale_ * values_[i]);
+  }
+
+  void keep_top(size_t count);
+  /// Keeps logits >= threshold, and in any case the `min_keep` most likely.
+  void keep_from(double threshold, size_t min_keep);
+  /// Keeps the candidates for which keep(token, logit).
+  /// @throws Error(kNumeric) when none would be left, here and below
+  template <typename Keep>
+  void keep_if(Keep keep) {
+    std::vector<TokenId> tokens;
+    std::vector<float> values;
+    for (size_t i = 0; i < values_.size(); ++i) {
+      if (values_[i] == kRemoved || !keep(token(i), scale_ * values_[i])) continue;
+      tokens.push_back(token(i));
+      values.push_back(values_[i]);
+    }
+    replace(std::move(tokens), std::move(values));
+  }
+
+  /// Divides every logit. @param temperature  > 0
+  void heat(double temperature);
+
+  /// Replaces every logit by change(token, logit); -inf removes the candidate.
+  template <typename Change>
+  void transform(Change change) {
+    std::vector<float> values(values_.begin(), values_.end());
+    for (size_t i = 0; i < values.size(); ++i)
+      if (values[i] != kRemoved)
+        values[i] = static_cast<float>(change(token(i), scale_ * values[i]) / scale_);
+    replace(std::move(tokens_), std::move(values));
+  }
+
+ private:
+  static constexpr float kRemoved = -std::numeric_limits<float>::infinity();
+
+  TokenId token(size_t i) const { return tokens_.empty() ? static_cast<TokenId>(i) : tokens_[i]; }
+  void replace(std::vector<TokenId> tokens, std::vector<float> values);
+
+  std::span<const float> values_;  ///< the row, or owned_
+  std::vector<float> owned_;
+  std::vector<TokenId> tokens_;  ///< of values_; empty: the index is the token
+  double scale_ = 1;
+  size_t size_;
+  float maximum_;
+  mutable std::optional<DistributionStatistics> statistics_;
+  mutable std::vector<Ranked> ranked_;  ///< the most likely ones, as far as they were asked for
+};
+
+}  // namespace surprisal

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "samplers/chain_step.h"
+#include "samplers/sampler.h"
+
+namespace surprisal {
+
+/// Rules applied to the logits in the order given, then a draw from what is left, by Gumbel-max
+/// keyed by token id. `dialect` says whose rule is meant where engines differ.
+class Chain : public Sampler {
+ public:
+  /// Reads `dialect` and `steps`: a list of {rule: {parameters}} or {rule: main parameter}.
+  /// @param default_steps  what an absent `steps` means, as YAML
+  Chain(ParamReader& params, const SamplerContext& context,
+        const std::string& default_steps = "[]");
+
+  std::unique_ptr<SamplerState> start() const override;
+  Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override;
+  void observe(TokenId token, TokenSource source, SamplerState* state) const override;
+
+  static SamplerEntry entry();
+
+ private:
+  void read_steps(const YAML::Node& list, ParamReader& params, const StepBuild& build);
+
+  std::vector<std::unique_ptr<ChainStep>> steps_;
+};
+
+}  // namespace surprisal
