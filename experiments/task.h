@@ -56,12 +56,13 @@ class Task {
 
 struct TaskEntry {
   std::string summary;
-  /// Reads the task's own keys from the `task:` map (the common ones are the runner's).
+  /// Reads the task's own keys from the `task:` map (the common ones are the runner's), then makes
+  /// the task; null on a describing reader, for which there is no data to read.
   std::function<std::unique_ptr<Task>(ParamReader&, const TaskOptions&)> create;
 };
 using TaskRegistry = Registry<TaskEntry>;
 
-/// gsm8k_cot, gsm8k_cot_zeroshot, stepwise
+/// gsm8k, gsm8k_cot, gsm8k_cot_llama, gsm8k_cot_zeroshot, gsm8k_llama, stepwise
 TaskRegistry builtin_tasks();
 
 }  // namespace surprisal

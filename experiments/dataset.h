@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace surprisal {
+
+/// One record of a JSON-lines data set: the values of the fields asked for, in that order.
+using DataRecord = std::vector<std::string>;
+
+struct Dataset {
+  std::vector<DataRecord> records;  ///< in the file's order
+  std::string sha256;               ///< of the file
+};
+
+/// Reads a JSON-lines file whose every line is an object with the given string fields; further
+/// fields are ignored. At most 256 MiB, and 1 MiB a line.
+/// @throws Error(kIo) when it cannot be read; Error(kFormat) with file:line when a line is not such
+///         an object, or when there is no line at all
+Dataset read_dataset(const std::string& path, const std::vector<std::string>& fields);
+
+}  // namespace surprisal
