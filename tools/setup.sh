@@ -11,8 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The one list of Debian and Ubuntu packages (Debian 12, Ubuntu 24.04).
 packages=(
   build-essential cmake ninja-build pkg-config ca-certificates
-  libcli11-dev libgmock-dev libgtest-dev libhdf5-dev libhwy-dev libsentencepiece-dev libssl-dev
-  libutf8proc-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev
+  libboost-dev libcli11-dev libgmock-dev libgtest-dev libhdf5-dev libhwy-dev libsentencepiece-dev
+  libssl-dev libutf8proc-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev
 )
 torch="torch==2.11.0"
 # What libtorch_cpu.so of that wheel is linked to; a machine with a GPU gets all that the wheel asks for.
