@@ -274,10 +274,10 @@ std::vector<std::string> ParamReader::strings(const std::string& name,
 }
 
 void ParamReader::map(const std::string& name, const std::string& description,
-                      const std::function<void(ParamReader&)>& read) {
-  const YAML::Node node = take({name, "map", "", "", false, nullptr, description});
-  ParamReader nested(node.IsDefined() ? node : YAML::Node(YAML::NodeType::Null),
-                     owner_ + ": " + name, file_);
+                      const std::function<void(ParamReader&)>& read, const std::string& main) {
+  YAML::Node node = take({name, "map", "", "", false, nullptr, description});
+  if (!node.IsDefined()) node.reset(YAML::Node(YAML::NodeType::Null));
+  ParamReader nested(main.empty() ? node : yaml_map_of(node, main), owner_ + ": " + name, file_);
   nested.describing_ = describing_;
   read(nested);
   nested.finish();

@@ -78,8 +78,9 @@ class ParamReader {
   bool has(const std::string& name) const;
   /// A nested map, read by `read` with its own reader, which map() finishes; its resolved values
   /// are stored under `name`, its documentation under "name.key". Absent: read with defaults.
+  /// @param main  the key that a plain value in place of the map stands for, or ""
   void map(const std::string& name, const std::string& description,
-           const std::function<void(ParamReader&)>& read);
+           const std::function<void(ParamReader&)>& read, const std::string& main = "");
   /// The raw node of a key whose shape is not a plain value (a chain's steps); the caller stores
   /// what it made of it with set_resolved(). Undefined node when absent.
   YAML::Node raw(const std::string& name, const std::string& type, const std::string& description);

@@ -115,6 +115,13 @@ void require_text(const std::string& text, const std::string& file) {
 
 }  // namespace
 
+YAML::Node yaml_map_of(const YAML::Node& value, const std::string& key) {
+  if (value.IsMap() || value.IsNull()) return value;
+  YAML::Node map(YAML::NodeType::Map);
+  map[key] = value;
+  return map;
+}
+
 std::string yaml_place(const std::string& file, const YAML::Node& node) {
   return node.IsDefined() ? place_of(file, node.Mark()) : file;
 }

@@ -21,6 +21,10 @@ YAML::Node read_yaml_file(const std::string& path);
 /// as quoted: "3" stays a string.
 YAML::Node yaml_from_json(const Json& value);
 
+/// A map as it is (and null), any other value as {key: value}: the short form of a map with one
+/// main key.
+YAML::Node yaml_map_of(const YAML::Node& value, const std::string& key);
+
 /// "file:line" of a node, or "file" for nodes that no file gave rise to.
 std::string yaml_place(const std::string& file, const YAML::Node& node);
 

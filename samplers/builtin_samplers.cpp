@@ -1,6 +1,7 @@
 #include "samplers/chain.h"
 #include "samplers/entropix/entropix.h"
 #include "samplers/greedy.h"
+#include "samplers/quadrant/quadrant.h"
 #include "samplers/sampler.h"
 
 namespace surprisal {
@@ -10,6 +11,7 @@ SamplerRegistry builtin_samplers() {
   registry.add("chain", Chain::entry());
   registry.add("entropix", entropix_entry());
   registry.add("greedy", Greedy::entry());
+  registry.add("quadrant", Quadrant::entry());
   return registry;
 }
 

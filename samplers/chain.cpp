@@ -18,18 +18,6 @@ class ChainState : public SamplerState {
   std::vector<std::unique_ptr<SamplerState>> steps;
 };
 
-/// {rule: value} as the map of parameters that the rule's factory reads.
-YAML::Node step_parameters(const YAML::Node& value, const std::string& rule, const StepEntry& entry,
-                           const ParamReader& params) {
-  if (value.IsMap() || value.IsNull()) return value;
-  if (entry.main_parameter.empty())
-    throw Error(ErrorCode::kConfig, yaml_place(params.file(), value) + ": " + params.owner() +
-                                        ": " + rule + " takes a map of parameters");
-  YAML::Node map(YAML::NodeType::Map);
-  map[entry.main_parameter] = value;
-  return map;
-}
-
 }  // namespace
 
 Chain::Chain(ParamReader& params, const SamplerContext& context, const std::string& default_steps) {
@@ -61,8 +49,10 @@ void Chain::read_steps(const YAML::Node& list, ParamReader& params, const StepBu
                   place + ": expected one rule, such as {top_k: 40} or {top_k: {k: 40}}");
     const std::string rule = item.begin()->first.as<std::string>();
     const StepEntry& entry = registry.get(rule, place);
-    ParamReader reader(step_parameters(item.begin()->second, rule, entry, params),
-                       params.owner() + ": steps: " + rule, params.file());
+    const YAML::Node value = item.begin()->second;
+    ParamReader reader(
+        entry.main_parameter.empty() ? value : yaml_map_of(value, entry.main_parameter),
+        params.owner() + ": steps: " + rule, params.file());
     steps_.push_back(entry.create(reader, build));
     reader.finish();
     resolved.push_back(Json{{rule, reader.resolved()}});

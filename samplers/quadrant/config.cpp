@@ -1,0 +1,170 @@
+#include "samplers/quadrant/config.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace surprisal {
+namespace {
+
+const std::vector<std::string> kActions = {"argmax", "chain",    "hotter", "think",
+                                           "branch", "retrieve", "ask"};
+const std::vector<std::string> kPlainActions = {"argmax", "chain", "hotter"};
+
+ActionKind action_of(const std::string& name) {
+  const auto found = std::find(std::begin(kActionNames), std::end(kActionNames), name);
+  return static_cast<ActionKind>(found - std::begin(kActionNames));
+}
+
+/// `axis_cut`, or `axis_low` and `axis_high`.
+AxisCut read_axis(ParamReader& params, const std::string& axis, double default_cut,
+                  const std::string& unit) {
+  const double cut = params.number(axis + "_cut", default_cut, {.min = 0}, unit,
+                                   axis + " below it is low, from it on high");
+  const auto low = params.optional_number(axis + "_low", {.min = 0}, unit,
+                                          "dead band instead of the cut: low below this");
+  const auto high = params.optional_number(axis + "_high", {.min = 0}, unit,
+                                           "dead band: high from this on; in it, state `between`");
+  if (!low && !high) return {cut, cut};
+  if (!low || !high)
+    throw params.error(axis + (low ? "_low" : "_high"),
+                       axis + "_low and " + axis + "_high go together");
+  if (params.has(axis + "_cut"))
+    throw params.error(axis + "_cut", "give either the cut or the dead band");
+  if (*low >= *high) throw params.error(axis + "_low", "must be below " + axis + "_high");
+  params.set_resolved(axis + "_cut", nullptr);
+  return {*low, *high};
+}
+
+GateBounds read_bounds(ParamReader& params, const std::string& signal, Range range,
+                       const std::string& unit) {
+  GateBounds bounds;
+  bounds.above =
+      params.optional_number(signal + "_above", range, unit, "gate: " + signal + " at least this");
+  bounds.below =
+      params.optional_number(signal + "_below", range, unit, "gate: " + signal + " below this");
+  return bounds;
+}
+
+StateRule read_rule(ParamReader& params, State state, const std::string& default_action) {
+  const std::string name(kStateNames[static_cast<size_t>(state)]);
+  const bool plain = state == State::kReflecting;  // no intervention within an intervention
+  StateRule rule;
+  params.map(
+      name, "what is done in state " + name + ": an action, or a map",
+      [&](ParamReader& map) {
+        const std::string action =
+            map.choice("action", default_action, plain ? kPlainActions : kActions, "what is done");
+        rule.action = action_of(action);
+        if (action == "branch" || action == "retrieve" || action == "ask")
+          throw map.error("action", "'" + action +
+                                        "' comes with the engine's branching and is not served "
+                                        "yet; use argmax, chain, hotter or think");
+        rule.otherwise = action_of(
+            map.choice("otherwise", "chain", kPlainActions,
+                       "what is done when a gate fails or an intervention is not allowed"));
+        rule.attention_entropy = read_bounds(map, "attention_entropy", {.min = 0}, "nats");
+        rule.agreement = read_bounds(map, "agreement", {.min = 0, .max = 1}, "");
+        rule.max_probability = read_bounds(map, "max_probability", {.min = 0, .max = 1}, "");
+        const std::string fork =
+            map.choice("fork", "any", {"any", "yes", "no"}, "gate: the fork predicate's value");
+        if (fork != "any") rule.fork = fork == "yes";
+      },
+      "action");
+  return rule;
+}
+
+ForkPredicate read_fork(ParamReader& params) {
+  ForkPredicate fork{};
+  params.map("fork", "when a distribution counts as a fork", [&](ParamReader& map) {
+    fork.max_tokens = map.integer("max_tokens", 4, {.min = 2, .max = 64}, "tokens",
+                                  "at most so many alternatives");
+    fork.ratio = map.number("ratio", 0.25, {.min = 0, .max = 1, .min_exclusive = true}, "",
+                            "an alternative has at least this share of the largest probability");
+    fork.mass =
+        map.number("mass", 0.8, {.min = 0, .max = 1}, "", "the alternatives cover at least this");
+  });
+  return fork;
+}
+
+ThinkRule read_think(ParamReader& params, const Tokenizer* tokenizer) {
+  ThinkRule think{};
+  const Range count{.min = 0, .max = 1e9};
+  params.map("think", "inserting a thought", [&](ParamReader& map) {
+    think.text = map.string("text", " Wait,", "what is inserted, through the model's tokenizer");
+    if (think.text.empty()) throw map.error("text", "must not be empty");
+    if (tokenizer != nullptr) think.tokens = tokenizer->encode(think.text, false, false);
+    think.first_after = map.integer("first_after", 0, count, "tokens",
+                                    "tokens of the answer before the first insertion");
+    think.cooldown = map.integer("cooldown", 32, count, "tokens",
+                                 "tokens from a reflection's end to the next insertion");
+    think.max_per_answer = map.integer("max_per_answer", 3, count, "insertions", "at most");
+    think.calm_entropy =
+        map.number("calm_entropy", 1.0, {.min = 0}, "nats",
+                   "reflection ends once entropy stays below this for calm_tokens");
+    think.calm_tokens = map.integer("calm_tokens", 5, {.min = 1, .max = 1e9}, "tokens",
+                                    "so many in a row below calm_entropy");
+    think.cap = map.integer("cap", 64, {.min = 1, .max = 1e9}, "tokens",
+                            "after which reflection ends anyway");
+  });
+  return think;
+}
+
+ControlGate read_gate(ParamReader& params) {
+  const std::string gate = params.choice(
+      "gate", "states", {"states", "entropy", "max_probability", "random"},
+      "what decides when an intervention happens; all but `states` are experimental controls");
+  if (gate == "entropy") return ControlGate::kEntropy;
+  if (gate == "max_probability") return ControlGate::kMaxProbability;
+  return gate == "random" ? ControlGate::kRandom : ControlGate::kStates;
+}
+
+}  // namespace
+
+bool is_intervention(ActionKind action) {
+  return action == ActionKind::kThink || action == ActionKind::kBranch ||
+         action == ActionKind::kRetrieve || action == ActionKind::kAsk;
+}
+
+bool ForkPredicate::holds(std::span<const float> logits,
+                          const DistributionStatistics& statistics) const {
+  const double least = ratio * statistics.max_probability;
+  if (statistics.second_probability < least || statistics.second_probability == 0) return false;
+  double covered = 0;
+  int64_t alternatives = 0;
+  for (const auto& [index, logit] : top_logits(logits, static_cast<size_t>(max_tokens) + 1)) {
+    const double p = std::exp(logit - statistics.log_sum_exp);
+    if (p < least) break;
+    ++alternatives;
+    covered += p;
+  }
+  return alternatives >= 2 && alternatives <= max_tokens && covered >= mass;
+}
+
+QuadrantConfig::QuadrantConfig(ParamReader& params, const SamplerContext& context)
+    : entropy(read_axis(params, "entropy", 2.0, "nats")),
+      varentropy(read_axis(params, "varentropy", 2.4, "nats^2")) {
+  constexpr std::pair<State, const char*> kDefaults[] = {
+      {State::kLowLow, "argmax"},   {State::kLowHigh, "chain"}, {State::kHighLow, "think"},
+      {State::kHighHigh, "hotter"}, {State::kBetween, "chain"}, {State::kReflecting, "chain"}};
+  intervention = ActionKind::kThink;
+  for (const auto& [state, action] : kDefaults)
+    rules[static_cast<size_t>(state)] = read_rule(params, state, action);
+  fork = read_fork(params);
+  think = read_think(params, context.tokenizer);
+  gate = read_gate(params);
+  max_probability_cut =
+      params.number("max_probability_cut", 0.3, {.min = 0, .max = 1}, "",
+                    "gate max_probability: an intervention is due while p1 is below this");
+  random_rate = params
+                    .optional_number("random_rate", {.min = 0, .max = 1}, "per token",
+                                     "gate random: chance of an intervention at a token where one "
+                                     "is allowed; measure it with gate states as interventions / "
+                                     "tokens whose gate is not `cooldown`")
+                    .value_or(0);
+  if (gate == ControlGate::kRandom && !params.has("random_rate"))
+    throw params.error("gate", "random needs random_rate");
+  layers = params.integers("layers", {}, {.min = 0, .max = 1e6}, "",
+                           "layers whose attention is averaged; empty: all");
+}
+
+}  // namespace surprisal

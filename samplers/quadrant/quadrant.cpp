@@ -1,0 +1,189 @@
+#include "samplers/quadrant/quadrant.h"
+
+#include <algorithm>
+
+#include "samplers/greedy.h"
+#include "samplers/margin.h"
+#include "samplers/quadrant/reflection.h"
+
+namespace surprisal {
+
+class Quadrant::Memory : public SamplerState {
+ public:
+  Memory(Reflection reflection_in, std::unique_ptr<SamplerState> base_in,
+         std::unique_ptr<SamplerState> hotter_in)
+      : reflection(reflection_in), base(std::move(base_in)), hotter(std::move(hotter_in)) {}
+
+  std::unique_ptr<SamplerState> clone() const override {
+    return std::make_unique<Memory>(reflection, base->clone(), hotter->clone());
+  }
+
+  Reflection reflection;
+  std::unique_ptr<SamplerState> base, hotter;  ///< of the two chains
+};
+
+struct Quadrant::Signals {
+  AttentionMeans attention;
+  double max_probability;
+  bool fork;
+};
+
+namespace {
+
+std::unique_ptr<Chain> read_chain(ParamReader& params, const std::string& name,
+                                  const std::string& description, const std::string& default_steps,
+                                  const SamplerContext& context) {
+  std::unique_ptr<Chain> chain;
+  params.map(name, description, [&](ParamReader& map) {
+    chain = std::make_unique<Chain>(map, context, default_steps);
+  });
+  return chain;
+}
+
+}  // namespace
+
+Quadrant::Quadrant(ParamReader& params, const SamplerContext& context)
+    : config_(params, context),
+      base_(read_chain(params, "base", "the chain of action `chain`",
+                       "[{temperature: 0.7}, {min_p: 0.1}]", context)),
+      hotter_(read_chain(params, "hotter", "the chain of action `hotter`",
+                         "[{temperature: 1.2}, {min_p: 0.1}]", context)),
+      reads_attention_(std::any_of(config_.rules.begin(), config_.rules.end(),
+                                   [](const StateRule& rule) { return rule.reads_attention(); })) {}
+
+Needs Quadrant::needs() const {
+  return {.attention = reads_attention_};
+}
+
+std::unique_ptr<SamplerState> Quadrant::start() const {
+  return std::make_unique<Memory>(Reflection(config_.think), base_->start(), hotter_->start());
+}
+
+State Quadrant::classify(const DistributionStatistics& statistics) const {
+  const AxisCut &h = config_.entropy, &v = config_.varentropy;
+  const double entropy = statistics.entropy, varentropy = statistics.varentropy;
+  if (h.is_low(entropy) && v.is_low(varentropy)) return State::kLowLow;
+  if (h.is_low(entropy) && v.is_high(varentropy)) return State::kLowHigh;
+  if (h.is_high(entropy) && v.is_low(varentropy)) return State::kHighLow;
+  if (h.is_high(entropy) && v.is_high(varentropy)) return State::kHighHigh;
+  return State::kBetween;
+}
+
+Quadrant::Signals Quadrant::signals(const StepView& view) const {
+  Signals signals{};
+  if (reads_attention_) {
+    if (view.attention == nullptr)
+      throw Error(ErrorCode::kUnsupported,
+                  "quadrant: a gate reads attention, and there are no attention statistics here");
+    signals.attention = attention_means(*view.attention, config_.layers);
+  }
+  signals.max_probability = view.statistics->max_probability;
+  signals.fork = config_.fork.holds(view.logits, *view.statistics);
+  return signals;
+}
+
+bool Quadrant::passes(const StateRule& rule, const Signals& signals) {
+  return rule.attention_entropy.holds(signals.attention.entropy) &&
+         rule.agreement.holds(signals.attention.agreement) &&
+         rule.max_probability.holds(signals.max_probability) &&
+         (!rule.fork || *rule.fork == signals.fork);
+}
+
+bool Quadrant::intervention_due(const StepView& view, const Draws& draws, ActionKind action) const {
+  switch (config_.gate) {
+    case ControlGate::kStates:
+      return is_intervention(action);
+    case ControlGate::kEntropy:
+      return config_.entropy.is_high(view.statistics->entropy);
+    case ControlGate::kMaxProbability:
+      return view.statistics->max_probability < config_.max_probability_cut;
+    case ControlGate::kRandom:
+      return draws.uniform(kGateDraw) < config_.random_rate;
+  }
+  return false;
+}
+
+Decision Quadrant::decide(const StepView& view, SamplerState* state, const Draws& draws) const {
+  auto& memory = static_cast<Memory&>(*state);
+  const Signals seen = signals(view);
+  const bool reflecting = memory.reflection.is_active();
+  const State now = reflecting ? State::kReflecting : classify(*view.statistics);
+  const StateRule& rule = config_.rules[static_cast<size_t>(now)];
+
+  ActionKind action = rule.action;
+  Gate gate = Gate::kNone;
+  if (rule.has_gate()) {
+    gate = passes(rule, seen) ? Gate::kPassed : Gate::kFailed;
+    if (gate == Gate::kFailed) action = rule.otherwise;
+  }
+  if (!reflecting && intervention_due(view, draws, action)) {
+    if (memory.reflection.may_insert(config_.think, view.remaining_tokens)) {
+      if (config_.gate != ControlGate::kStates) {
+        gate = config_.gate == ControlGate::kRandom ? Gate::kRandom : Gate::kPassed;
+        action = config_.intervention;
+      }
+    } else {
+      gate = Gate::kCooldown;
+      if (is_intervention(action)) action = rule.otherwise;
+    }
+  } else if (is_intervention(action)) {  // the states want one, the control does not
+    action = rule.otherwise;
+  }
+
+  memory.reflection.step(config_.think, view.statistics->entropy);
+  Decision decision = act(action, view, memory, draws);
+  decision.state = now;
+  decision.gate = gate;
+  decision.kind = action;
+  decision.decision_entropy = view.statistics->entropy;
+  decision.decision_varentropy = view.statistics->varentropy;
+  decision.threshold_margin =
+      nearest_to_zero({view.statistics->entropy - config_.entropy.low,
+                       view.statistics->entropy - config_.entropy.high,
+                       view.statistics->varentropy - config_.varentropy.low,
+                       view.statistics->varentropy - config_.varentropy.high});
+  decision.metrics = {{"fork", seen.fork ? 1 : 0}};
+  if (reads_attention_) {
+    decision.metrics.emplace_back("attention_entropy", seen.attention.entropy);
+    decision.metrics.emplace_back("agreement", seen.attention.agreement);
+  }
+  return decision;
+}
+
+Decision Quadrant::act(ActionKind action, const StepView& view, Memory& memory,
+                       const Draws& draws) const {
+  switch (action) {
+    case ActionKind::kArgmax:
+      return argmax_decision(view);
+    case ActionKind::kHotter:
+      return hotter_->decide(view, memory.hotter.get(), draws);
+    case ActionKind::kThink: {
+      memory.reflection.begin();
+      Decision decision;
+      decision.action = Inject{config_.think.tokens, config_.think.text};
+      return decision;
+    }
+    default:
+      return base_->decide(view, memory.base.get(), draws);
+  }
+}
+
+void Quadrant::observe(TokenId token, TokenSource source, SamplerState* state) const {
+  auto& memory = static_cast<Memory&>(*state);
+  base_->observe(token, source, memory.base.get());
+  hotter_->observe(token, source, memory.hotter.get());
+}
+
+void Quadrant::carry_ledger(const SamplerState* latest, SamplerState* restored) const {
+  static_cast<Memory&>(*restored).reflection.keep_ledger(
+      static_cast<const Memory&>(*latest).reflection);
+}
+
+SamplerEntry Quadrant::entry() {
+  return {"four states of entropy and varentropy, one action each (the idea under study)",
+          [](ParamReader& params, const SamplerContext& context) {
+            return std::make_unique<Quadrant>(params, context);
+          }};
+}
+
+}  // namespace surprisal

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "samplers/chain.h"
+#include "samplers/quadrant/config.h"
+#include "samplers/sampler.h"
+
+namespace surprisal {
+
+/// The idea under study, as an experiment needs it: entropy and varentropy of the raw distribution
+/// (nats, nats^2) cut it into four states, or five with a dead band; every state has one action,
+/// gates that it must pass, and another action for when it does not. Attention signals are means
+/// over heads and `layers`. `gate` replaces the states by a control as the judge of when a thought
+/// is inserted.
+class Quadrant : public Sampler {
+ public:
+  Quadrant(ParamReader& params, const SamplerContext& context);
+
+  Needs needs() const override;
+  std::unique_ptr<SamplerState> start() const override;
+  Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override;
+  void observe(TokenId token, TokenSource source, SamplerState* state) const override;
+  void carry_ledger(const SamplerState* latest, SamplerState* restored) const override;
+
+  static SamplerEntry entry();
+
+ private:
+  class Memory;
+
+  State classify(const DistributionStatistics& statistics) const;
+  /// What the view shows that gates ask about.
+  struct Signals;
+  Signals signals(const StepView& view) const;
+  static bool passes(const StateRule& rule, const Signals& signals);
+  bool intervention_due(const StepView& view, const Draws& draws, ActionKind action) const;
+  Decision act(ActionKind action, const StepView& view, Memory& memory, const Draws& draws) const;
+
+  QuadrantConfig config_;
+  std::unique_ptr<Chain> base_, hotter_;
+  bool reads_attention_;
+};
+
+}  // namespace surprisal
