@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh checkout to a first result: sets everything up, then compares four samplers on a real small
-# model. Safe to run again: a second run needs seconds, and a finished experiment is only shown.
+# From a fresh checkout to a first result: sets everything up, then compares four samplers on a real
+# small model. Safe to run again: a second run needs seconds, a finished experiment is only shown.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

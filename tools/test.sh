@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets everything up and runs every test that needs no GPU: quick ones first, then those that take longer.
-# Ends with the number of tests passed, failed and skipped, and with why each skipped one was.
+# Sets everything up and runs every test that needs no GPU: quick ones first, then the longer ones.
+# Ends with how many tests passed, failed and were skipped, and why.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,7 +12,7 @@ tools/setup.sh all
 if [[ -d $gsm8k ]]; then
   tools/fetch_data.py gsm8k --from "$gsm8k" >/dev/null
 elif [[ ! -d data/gsm8k ]]; then
-  echo "GSM8K is not here: the tests that need it are skipped (tools/fetch_data.py gsm8k brings it)" >&2
+  echo "No GSM8K: the tests that need it are skipped (tools/fetch_data.py gsm8k brings it)" >&2
 fi
 
 rm -rf "$results" && mkdir -p "$results"
