@@ -10,6 +10,8 @@ namespace surprisal {
 namespace {
 
 constexpr size_t kRememberedPrompts = 8;
+/// More than any batch needs; bounds the bookkeeping of tiny models on large machines.
+constexpr int64_t kMostBlocks = int64_t{1} << 20;
 /// Waiting a pass must save at least this many tokens of reading.
 constexpr int64_t kWorthWaiting = 64;
 
@@ -31,7 +33,7 @@ int64_t cache_blocks(const Model& model, int64_t memory_bytes) {
     throw Error(ErrorCode::kConfig,
                 "engine: " + std::to_string(memory_bytes) +
                     " bytes of cache memory hold less than two blocks of 16 tokens; give it more");
-  return blocks;
+  return std::min(blocks, kMostBlocks);
 }
 
 int64_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {

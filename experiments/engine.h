@@ -53,7 +53,7 @@ struct EngineOptions {
   int64_t memory_bytes = 0;                   ///< for keys and values; 0 = from the machine's
   int64_t logits_bytes = int64_t{512} << 20;  ///< for logits of contexts nobody waits at
   bool sharing = true;                        ///< equal prompts share what they compute
-  TraceOptions trace;
+  TraceOptions trace = {};
 };
 
 /// Figures of what was really computed, for progress and the manifest.
