@@ -1,239 +1,337 @@
 #include "experiments/answer.h"
 
-#include <c10/util/Half.h>
-
 #include <algorithm>
-#include <cmath>
-#include <numeric>
+#include <limits>
+#include <utility>
 
 #include "experiments/cost.h"
 #include "lib/error.h"
+#include "lib/json.h"
 
 namespace surprisal {
-namespace {
 
-/// Number of tokens the model prefers to `token`; among equals the lower id comes first.
-int32_t rank_of(std::span<const float> logits, TokenId token) {
-  const auto id = static_cast<size_t>(token);
-  const float own = logits[id];
-  int32_t rank = 0;
-  for (size_t i = 0; i < id; ++i) rank += logits[i] >= own;
-  for (size_t i = id + 1; i < logits.size(); ++i) rank += logits[i] > own;
-  return rank;
-}
-
-/// The k most probable tokens, most probable first, the lower id first among equals.
-std::vector<TokenId> top_tokens(std::span<const float> logits, int64_t k) {
-  std::vector<TokenId> ids(logits.size());
-  std::iota(ids.begin(), ids.end(), 0);
-  const auto middle = ids.begin() + std::min<int64_t>(k, static_cast<int64_t>(ids.size()));
-  std::partial_sort(ids.begin(), middle, ids.end(), [&](TokenId a, TokenId b) {
-    const float la = logits[static_cast<size_t>(a)], lb = logits[static_cast<size_t>(b)];
-    return la != lb ? la > lb : a < b;
-  });
-  ids.erase(middle, ids.end());
-  return ids;
-}
-
-}  // namespace
-
-Answer::Answer(GenerationRequest request, TokenTree& tree, const Tokenizer& tokenizer,
-               const ModelConfig& config, const TraceOptions& trace, const TokenCallback& on_token)
+Answer::Answer(GenerationRequest request, TokenTree& tree, const WalkSetting& setting,
+               const TokenCallback& on_token)
     : request_(std::move(request)),
-      config_(&config),
-      trace_(trace),
+      tree_(&tree),
+      setting_(setting),
       on_token_(&on_token),
-      node_(&tree.root()),
-      tokens_(request_.prompt),
+      needs_(request_.sampler->needs()),
+      walk_(tree.root(), request_.prompt, request_.stop_strings, setting),
       state_(request_.sampler->start()),
-      text_(tokenizer, request_.stop_strings) {
-  ++tree.requests;
-  ++node_->waiting;
+      next_path_(request_.path + 1) {
+  ++tree_->requests;
+  needs_.attention = needs_.attention || setting_.trace.attention != TraceOptions::Attention::kNone;
   result_.id = request_.id;
-  result_.prompt_tokens = static_cast<int64_t>(tokens_.size());
+  result_.prompt_tokens = walk_.prompt_length();
 }
 
-Needs Answer::needs() const {
-  Needs needs = request_.sampler->needs();
-  needs.attention = needs.attention || trace_.attention != TraceOptions::Attention::kNone;
-  return needs;
+bool Answer::is_known(const TokenNode& node) const {
+  const Evaluation& evaluation = node.evaluation;
+  return !evaluation.logits.empty() && (!needs_.attention || evaluation.has_attention) &&
+         evaluation.padded_slots >= needs_.padded_slots;
+}
+
+std::vector<TokenNode*> Answer::waiting_at() {
+  if (!branching_) return {&walk_.node()};
+  std::vector<TokenNode*> nodes;
+  for (const Rollout& rollout : branching_->rollouts())
+    if (!rollout.done) nodes.push_back(&rollout.walk.node());
+  return nodes;
+}
+
+void Answer::advance() {
+  while (!finished_) {
+    if (branching_) {
+      explore();
+      if (branching_) return;
+    } else if (is_known(walk_.node())) {
+      step();
+    } else {
+      return;
+    }
+  }
+}
+
+/// Accounts for the first use of what the model said at `node`.
+void Answer::visit(const TokenNode& node) {
+  if (!visited_.insert(&node).second) return;
+  result_.cost.token_evaluations += node.end - node.begin;
+  result_.cost.flops += forward_flops(*setting_.config, node.begin, node.end, 1);
+}
+
+void Answer::step() {
+  const size_t visited = visited_.size();
+  visit(walk_.node());
+  result_.cost.forward_passes += static_cast<int64_t>(visited_.size() - visited);
+  if (inserting_.empty()) return carry_out(decide());
+  const TokenId token = inserting_.front();
+  inserting_.pop_front();
+  take(token, inserting_source_, inserting_decision_);
 }
 
 StepView Answer::view() const {
-  const Evaluation& evaluation = node_->evaluation;
+  const Evaluation& evaluation = walk_.evaluation();
+  const Budget& budget = request_.budget;
   StepView view;
   view.logits = evaluation.logits;
   view.statistics = &evaluation.statistics;
   if (evaluation.has_attention) view.attention = &evaluation.attention;
   if (evaluation.padded_slots > 0) view.padded_attention = &evaluation.padded;
-  view.tokens = tokens_;
+  view.tokens = walk_.tokens();
   view.prompt_length = result_.prompt_tokens;
-  view.remaining_tokens = request_.max_new_tokens - result_.generated_tokens;
+  const bool may_spend = result_.cost.token_evaluations < budget.max_token_evaluations;
+  view.remaining_tokens = request_.max_new_tokens - static_cast<int64_t>(walk_.records().size());
+  view.may_inject =
+      may_spend && result_.injected_tokens + result_.retrieved_tokens < budget.max_injected;
+  view.may_branch = may_spend && branches_ < budget.max_branches;
   return view;
 }
 
-void Answer::step() {
-  if (!injecting_.empty()) {
-    const TokenId token = injecting_.front();
-    injecting_.pop_front();
-    append(token, TokenSource::kInjected, injecting_decision_);
-    return;
-  }
-  const Draws draws(request_.draws_key, static_cast<uint32_t>(tokens_.size()), request_.path);
-  carry_out(request_.sampler->decide(view(), state_.get(), draws));
+Draws Answer::draws_here() const {
+  const auto attempt = attempts_.find(walk_.position());
+  return Draws(request_.draws_key, static_cast<uint32_t>(walk_.position()), request_.path,
+               attempt == attempts_.end() ? 0 : static_cast<uint32_t>(attempt->second));
 }
 
-void Answer::carry_out(const Decision& decision) {
-  if (const auto* emit = std::get_if<Emit>(&decision.action)) {
-    if (emit->token < 0 || emit->token >= static_cast<TokenId>(node_->evaluation.logits.size()))
-      throw Error(ErrorCode::kInternal, "a sampler chose token " + std::to_string(emit->token) +
-                                            " of a vocabulary of " +
-                                            std::to_string(node_->evaluation.logits.size()));
-    if (std::ranges::count(request_.stop_tokens, emit->token) > 0)
-      finish(StopReason::kEndOfText);
-    else
-      append(emit->token, TokenSource::kSampled, decision);
-  } else if (const auto* inject = std::get_if<Inject>(&decision.action)) {
-    if (inject->tokens.empty()) throw Error(ErrorCode::kInternal, "a sampler injected no token");
-    ++result_.interventions;
-    result_.events.push_back(
-        {static_cast<int32_t>(tokens_.size()), EventKind::kThink, inject->text});
-    injecting_.assign(inject->tokens.begin(), inject->tokens.end());
-    injecting_decision_ = decision;
-    step();
-  } else if (const auto* stop = std::get_if<Stop>(&decision.action)) {
-    result_.events.push_back(
-        {static_cast<int32_t>(tokens_.size()), EventKind::kStop, stop->reason});
-    finish(StopReason::kSampler);
-  } else {
-    throw Error(ErrorCode::kUnsupported,
-                "this engine does not carry out the sampler's decision (branch, rewind, ask or "
-                "retrieve); choose another action for that state");
+Decision Answer::decide() {
+  const auto bans = bans_.find(walk_.position());
+  StepView seen = view();
+  if (bans == bans_.end()) return request_.sampler->decide(seen, state_.get(), draws_here());
+  // What was banned here is out of the distribution the sampler sees, though not out of the trace.
+  std::vector<float> logits(seen.logits.begin(), seen.logits.end());
+  for (const TokenId token : bans->second)
+    logits[static_cast<size_t>(token)] = -std::numeric_limits<float>::infinity();
+  const DistributionStatistics statistics = distribution_statistics(logits);
+  seen.logits = logits;
+  seen.statistics = &statistics;
+  return request_.sampler->decide(seen, state_.get(), draws_here());
+}
+
+void Answer::carry_out(Decision decision) {
+  const Action action = std::move(decision.action);
+  if (const auto* to_emit = std::get_if<Emit>(&action)) return emit(to_emit->token, decision);
+  if (const auto* stop = std::get_if<Stop>(&action)) {
+    note(EventKind::kStop, stop->reason);
+    return finish(StopReason::kSampler);
+  }
+  ++result_.interventions;
+  if (const auto* inject = std::get_if<Inject>(&action)) {
+    note(EventKind::kThink, inject->text);
+    insert(inject->tokens, TokenSource::kInjected, decision);
+  } else if (const auto* to_rewind = std::get_if<Rewind>(&action)) {
+    rewind(*to_rewind);
+  } else if (const auto* branch = std::get_if<Branch>(&action)) {
+    begin_branching(*branch, decision);
+  } else if (const auto* question = std::get_if<AskUser>(&action)) {
+    ask(*question, decision);
+  } else if (const auto* retrieve = std::get_if<Retrieve>(&action)) {
+    look_up(*retrieve, decision);
   }
 }
 
-void Answer::append(TokenId token, TokenSource source, const Decision& decision) {
-  const TokenRecord record = record_of(token, source, decision);
-  result_.tokens.push_back(record);
-  if (!node_->trace) node_->trace = trace_node();
-  result_.nodes.push_back(*node_->trace);
-  result_.nodes.back().parent = record.node - 1;
-  tokens_.push_back(token);
+void Answer::emit(TokenId token, const Decision& decision) {
+  if (token < 0 || token >= static_cast<TokenId>(walk_.evaluation().logits.size()))
+    throw Error(ErrorCode::kInternal, "a sampler chose token " + std::to_string(token) +
+                                          " of a vocabulary of " +
+                                          std::to_string(walk_.evaluation().logits.size()));
+  if (std::ranges::count(request_.stop_tokens, token) > 0) return finish(StopReason::kEndOfText);
+  take(token, TokenSource::kSampled, decision);
+}
+
+void Answer::insert(std::vector<TokenId> tokens, TokenSource source, const Decision& decision) {
+  if (tokens.empty()) throw Error(ErrorCode::kInternal, "nothing to insert into an answer");
+  inserting_.assign(tokens.begin(), tokens.end());
+  inserting_source_ = source;
+  inserting_decision_ = decision;
+  step();
+}
+
+void Answer::take(TokenId token, TokenSource source, const Decision& decision) {
+  const auto attempt = attempts_.find(walk_.position());
+  snapshots_.push_back(state_ ? state_->clone() : nullptr);
+  walk_.take(token, source, decision, attempt == attempts_.end() ? 0 : attempt->second);
   request_.sampler->observe(token, source, state_.get());
-  ++result_.generated_tokens;
   if (source == TokenSource::kInjected) ++result_.injected_tokens;
-  if (*on_token_) (*on_token_)(request_.id, token, record);
+  if (source == TokenSource::kRetrieved) ++result_.retrieved_tokens;
+  if (*on_token_) (*on_token_)(request_.id, token, walk_.records().back());
+  over();
+}
 
-  if (text_.push(token, source)) return finish(StopReason::kStopString);
-  if (result_.generated_tokens >= request_.max_new_tokens) return finish(StopReason::kLength);
-  if (static_cast<int64_t>(tokens_.size()) >= config_->max_position_embeddings)
-    return finish(StopReason::kContext);
+/// Ends the answer where a stop string, its length or the context ends it.
+bool Answer::over() {
+  if (walk_.stopped())
+    finish(StopReason::kStopString);
+  else if (static_cast<int64_t>(walk_.records().size()) >= request_.max_new_tokens)
+    finish(StopReason::kLength);
+  else if (walk_.context_full())
+    finish(StopReason::kContext);
+  return finished_;
+}
 
-  --node_->waiting;
-  node_ = &node_->tree->child(*node_, token);
-  ++node_->waiting;
+void Answer::rewind(const Rewind& rewind) {
+  const int64_t taken = static_cast<int64_t>(walk_.records().size());
+  if (rewind.count < 1 || rewind.count > taken)
+    throw Error(ErrorCode::kInternal, "a sampler wants to take back " +
+                                          std::to_string(rewind.count) + " of " +
+                                          std::to_string(taken) + " tokens");
+  const std::string before = walk_.text().text();
+  BranchRecord record;
+  record.tokens = walk_.take_back(rewind.count);
+  record.fork_position = static_cast<int32_t>(walk_.position());
+  record.candidate = record.tokens.front().token_id;
+  record.length = static_cast<int32_t>(rewind.count);
+  record.text = before.substr(std::min(before.size(), walk_.text().text().size()));
+  record.score = record.entropy = record.varentropy = record.mean_logprob =
+      std::numeric_limits<float>::quiet_NaN();
+  if (rewind.ban) bans_[walk_.position()].insert(record.candidate);
+  ++attempts_[walk_.position()];
+  for (const TokenRecord& token : record.tokens) {
+    result_.injected_tokens -= token.source == TokenSource::kInjected;
+    result_.retrieved_tokens -= token.source == TokenSource::kRetrieved;
+  }
+  result_.discarded_tokens += rewind.count;
+  note(EventKind::kRewind, record.text);
+  result_.branches.push_back(std::move(record));
+
+  auto restored = std::move(snapshots_[static_cast<size_t>(taken - rewind.count)]);
+  snapshots_.resize(static_cast<size_t>(taken - rewind.count));
+  request_.sampler->carry_ledger(state_.get(), restored.get());
+  state_ = std::move(restored);
+}
+
+void Answer::begin_branching(const Branch& branch, const Decision& decision) {
+  if (branch.candidates.size() < 2 || branch.plan.horizon < 1)
+    throw Error(ErrorCode::kInternal, "a branch needs two candidates and a horizon");
+  branches_ += static_cast<int64_t>(branch.candidates.size());
+  branching_decision_ = decision;
+  branching_ = std::make_unique<Branching>(
+      walk_, branch, decision, next_path_,
+      request_.max_new_tokens - static_cast<int64_t>(walk_.records().size()), request_);
+  next_path_ += static_cast<uint32_t>(branch.candidates.size());
+}
+
+/// Moves every branch as far as the tree knows; the last to end decides the fork.
+void Answer::explore() {
+  int64_t longest = 0;
+  for (Rollout& rollout : branching_->rollouts()) {
+    while (!rollout.done && is_known(rollout.walk.node())) {
+      visit(rollout.walk.node());
+      branching_->step(rollout);
+    }
+    longest = std::max(longest, rollout.walk.position() - walk_.position());
+  }
+  if (!branching_->done()) return;
+  // Side by side, the branches take as many sequential steps as the longest; the fork token itself
+  // was chosen by the step before.
+  result_.cost.forward_passes += longest - 1;
+  resolve_branching();
+}
+
+void Answer::resolve_branching() {
+  const std::unique_ptr<Branching> branching = std::move(branching_);
+  Branching::Verdict verdict = branching->compare();
+  size_t winner = verdict.best;
+  std::optional<std::string> own_words;
+  if (verdict.tied.size() > 1) {
+    AskUser question{"The model sees equally good ways to go on. Which one?", {}};
+    for (const size_t tied : verdict.tied)
+      question.options.push_back(branching->content(branching->rollouts()[tied]));
+    const AskReply reply = request_.ask ? request_.ask(question, draws_here()) : AskReply{};
+    winner = verdict.tied.at(reply.option);
+    own_words = reply.own_words;
+    note(EventKind::kAsk,
+         dump_line({{"question", question.question},
+                    {"options", question.options},
+                    {"answer", own_words ? Json(*own_words) : Json(reply.option)}}));
+  }
+  Rollout& chosen = branching->rollouts()[winner];
+  for (size_t i = 0; i < verdict.records.size(); ++i) {
+    BranchRecord& record = verdict.records[i];
+    record.kept = i == winner && !own_words;
+    if (record.kept)
+      record.tokens.clear();
+    else
+      result_.discarded_tokens += record.length;
+    result_.branches.push_back(std::move(record));
+  }
+  note(EventKind::kBranch, dump_line({{"candidates", branching->rollouts().size()},
+                                      {"kept", winner},
+                                      {"tied", verdict.tied.size() > 1}}));
+  if (own_words)
+    return insert(setting_.tokenizer->encode(*own_words, false, false), TokenSource::kUser,
+                  branching_decision_);
+
+  const size_t fork = walk_.records().size();
+  std::optional<StopReason> ended = chosen.ended_answer;
+  if (ended == StopReason::kEndOfText &&
+      std::ranges::count(request_.stop_tokens, chosen.walk.records().back().token_id) > 0)
+    chosen.walk.take_back(1);  // the end of text was itself a candidate: not part of the answer
+  walk_ = std::move(chosen.walk);
+  for (size_t i = fork; i < walk_.records().size(); ++i) {
+    const TokenRecord& record = walk_.records()[i];
+    snapshots_.push_back(state_ ? state_->clone() : nullptr);
+    request_.sampler->observe(record.token_id, record.source, state_.get());
+    if (*on_token_) (*on_token_)(request_.id, record.token_id, record);
+  }
+  if (ended)
+    finish(*ended);
+  else
+    over();
+}
+
+void Answer::ask(const AskUser& question, const Decision& decision) {
+  const AskReply reply = request_.ask ? request_.ask(question, draws_here()) : AskReply{};
+  const std::string answer = reply.own_words ? *reply.own_words
+                             : reply.option < question.options.size()
+                                 ? question.options[reply.option]
+                                 : "";
+  note(EventKind::kAsk,
+       dump_line(
+           {{"question", question.question}, {"options", question.options}, {"answer", answer}}));
+  if (answer.empty())
+    throw Error(ErrorCode::kConfig, "a sampler asked the user, and there was no answer to insert");
+  insert(setting_.tokenizer->encode(answer, false, false), TokenSource::kUser, decision);
+}
+
+void Answer::look_up(const Retrieve& retrieve, const Decision& decision) {
+  if (!request_.retrieve)
+    throw Error(ErrorCode::kConfig,
+                "a sampler wants to retrieve something, but no retriever is configured");
+  const std::string found = request_.retrieve(retrieve.query);
+  note(EventKind::kRetrieve, dump_line({{"query", retrieve.query}, {"found", found}}));
+  const auto tokens = setting_.tokenizer->encode(found, false, false);
+  if (!tokens.empty()) insert(tokens, TokenSource::kRetrieved, decision);
+}
+
+void Answer::note(EventKind kind, std::string detail) {
+  result_.events.push_back({static_cast<int32_t>(walk_.position()), kind, std::move(detail)});
 }
 
 void Answer::finish(StopReason reason) {
-  if (text_.finish() && reason == StopReason::kLength) reason = StopReason::kStopString;
+  walk_.finish(result_);
+  if (walk_.stopped() && reason == StopReason::kLength) reason = StopReason::kStopString;
   result_.stop_reason = reason;
-  result_.response = text_.text();
-  result_.foreign = text_.foreign();
-  // The cursor's node is the last whose tokens the model had to process.
-  const int64_t answer_steps = node_->end - result_.prompt_tokens;
-  result_.cost.token_evaluations = node_->end;
-  result_.cost.forward_passes = 1 + answer_steps;
-  result_.cost.flops = forward_flops(*config_, 0, node_->end, 1 + answer_steps);
-  --node_->waiting;
-  --node_->tree->requests;
+  result_.generated_tokens = static_cast<int64_t>(result_.tokens.size());
+  --tree_->requests;
   finished_ = true;
 }
 
-GenerationResult Answer::take_result() {
-  return std::move(result_);
-}
-
-TokenRecord Answer::record_of(TokenId token, TokenSource source, const Decision& decision) const {
-  const Evaluation& evaluation = node_->evaluation;
-  const DistributionStatistics& statistics = evaluation.statistics;
-  const bool sampled = source == TokenSource::kSampled;
-  const auto unless_unknown = [](double value, bool known) {
-    return known ? static_cast<float>(value) : std::numeric_limits<float>::quiet_NaN();
-  };
-  TokenRecord record;
-  record.position = static_cast<int32_t>(tokens_.size());
-  record.token_id = token;
-  record.node = static_cast<int32_t>(result_.tokens.size());
-  record.source = source;
-  record.state = decision.state;
-  record.action = decision.kind;
-  record.gate = decision.gate;
-  record.entropy = static_cast<float>(statistics.entropy);
-  record.varentropy = static_cast<float>(statistics.varentropy);
-  record.max_probability = static_cast<float>(statistics.max_probability);
-  record.second_probability = static_cast<float>(statistics.second_probability);
-  record.logprob = static_cast<float>(
-      static_cast<double>(evaluation.logits[static_cast<size_t>(token)]) - statistics.log_sum_exp);
-  record.rank = rank_of(evaluation.logits, token);
-  record.sampling_logprob = unless_unknown(decision.sampling_logprob, sampled);
-  record.kept = sampled ? static_cast<int32_t>(decision.kept) : 0;
-  record.temperature = unless_unknown(decision.temperature, sampled);
-  record.decision_entropy = static_cast<float>(decision.decision_entropy);
-  record.decision_varentropy = static_cast<float>(decision.decision_varentropy);
-  record.threshold_margin = static_cast<float>(decision.threshold_margin);
-  const bool attention = evaluation.has_attention;
-  record.attention_entropy = unless_unknown(evaluation.means.entropy, attention);
-  record.attention_varentropy = unless_unknown(evaluation.means.varentropy, attention);
-  record.attention_agreement = unless_unknown(evaluation.means.agreement, attention);
-  record.attention_sink = unless_unknown(evaluation.means.sink_mass, attention);
-  return record;
-}
-
-NodeRecord Answer::trace_node() const {
-  const Evaluation& evaluation = node_->evaluation;
-  NodeRecord record;
-  record.token_id = node_->parent == nullptr ? -1 : node_->token;
-  if (trace_.top_k > 0) {
-    record.top_k_token_id = top_tokens(evaluation.logits, trace_.top_k);
-    double mass = 0;
-    for (const TokenId token : record.top_k_token_id) {
-      const double logprob = static_cast<double>(evaluation.logits[static_cast<size_t>(token)]) -
-                             evaluation.statistics.log_sum_exp;
-      record.top_k_logprob.push_back(static_cast<float>(logprob));
-      mass += std::exp(logprob);
-    }
-    record.tail_mass = static_cast<float>(std::max(0.0, 1 - mass));
+AskPolicy ask_policy(const std::string& name) {
+  if (name == "best" || name == "first") {
+    return [](const AskUser&, const Draws&) { return AskReply{}; };
   }
-  using Attention = TraceOptions::Attention;
-  if (evaluation.has_attention &&
-      (trace_.attention == Attention::kLayers || trace_.attention == Attention::kHeads)) {
-    const int64_t heads = config_->num_attention_heads;
-    for (int64_t layer = 0; layer < config_->num_hidden_layers; ++layer) {
-      double entropy = 0, varentropy = 0;
-      for (int64_t head = 0; head < heads; ++head) {
-        const float h = evaluation.attention.head(layer, head, HeadStatistic::kEntropy);
-        const float v = evaluation.attention.head(layer, head, HeadStatistic::kVarentropy);
-        if (trace_.attention == Attention::kHeads) {
-          record.attention_entropy.push_back(h);
-          record.attention_varentropy.push_back(v);
-        }
-        entropy += h;
-        varentropy += v;
-      }
-      if (trace_.attention == Attention::kLayers) {
-        record.attention_entropy.push_back(
-            static_cast<float>(entropy / static_cast<double>(heads)));
-        record.attention_varentropy.push_back(
-            static_cast<float>(varentropy / static_cast<double>(heads)));
-      }
-      record.attention_agreement.push_back(
-          evaluation.attention.layer(layer, LayerStatistic::kAgreement));
-    }
+  if (name == "random") {
+    constexpr uint32_t kAskDraw = 1;
+    return [](const AskUser& question, const Draws& draws) {
+      const double u = draws.uniform(kAskDraw);
+      return AskReply{
+          .option = static_cast<size_t>(u * static_cast<double>(question.options.size())),
+          .own_words = std::nullopt};
+    };
   }
-  if (trace_.logits_f16)
-    for (const float logit : evaluation.logits)
-      record.logits_f16.push_back(c10::detail::fp16_ieee_from_fp32_value(logit));
-  return record;
+  const std::vector<std::string> known = {"best", "first", "random"};
+  throw unknown_name_error("ask policy", name, known);
 }
 
 }  // namespace surprisal

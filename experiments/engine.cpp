@@ -37,8 +37,8 @@ class Engine::Impl {
  public:
   Impl(const Model& model, const Tokenizer& tokenizer, EngineOptions options)
       : model_(model),
-        tokenizer_(tokenizer),
         options_(options),
+        setting_{&tokenizer, &model.config(), options.trace},
         plan_(model, options.memory_bytes) {
     if (options_.batch < 1 || options_.prefill_chunk < 1)
       throw Error(ErrorCode::kConfig, "engine: batch and prefill_chunk must be at least 1");
@@ -52,7 +52,7 @@ class Engine::Impl {
     while (!interrupted()) {
       admit(next);
       for (auto answer = answers_.begin(); answer != answers_.end();) {
-        advance(*answer);
+        answer->advance();
         if (answer->finished()) {
           finished(answer->take_result());
           answer = retire(answer);
@@ -87,8 +87,7 @@ class Engine::Impl {
         if (static_cast<int64_t>(frontier().size()) >= options_.batch) break;
         tree = trees_.emplace(std::move(key), std::make_unique<TokenTree>(upcoming_->prompt)).first;
       }
-      answers_.emplace_back(std::move(*upcoming_), *tree->second, tokenizer_, model_.config(),
-                            options_.trace, on_token_);
+      answers_.emplace_back(std::move(*upcoming_), *tree->second, setting_, on_token_);
       upcoming_ = next();
     }
   }
@@ -106,28 +105,16 @@ class Engine::Impl {
       throw Error(ErrorCode::kConfig, "max_new_tokens must be at least 1");
   }
 
-  /// Lets an answer decide for as long as the tree knows what the model says.
-  void advance(Answer& answer) {
-    while (!answer.finished() && is_known(answer.node(), answer.needs())) {
-      answer.step();
-      ++counters_.answer_tokens;
-    }
-  }
-
-  static bool is_known(const TokenNode& node, const Needs& needs) {
-    const Evaluation& evaluation = node.evaluation;
-    return !evaluation.logits.empty() && (!needs.attention || evaluation.has_attention) &&
-           evaluation.padded_slots >= needs.padded_slots;
-  }
-
   std::list<Answer>::iterator retire(std::list<Answer>::iterator answer) {
-    TokenTree& tree = *answer->node().tree;
+    TokenTree& tree = answer->tree();
     if (tree.requests == 0) {
       std::erase_if(remembered_, [&](const TokenNode* node) { return node->tree == &tree; });
       plan_.release(tree);
-      std::erase_if(trees_, [&](const auto& entry) { return entry.second.get() == &tree; });
     }
-    return answers_.erase(answer);
+    const bool last = tree.requests == 0;
+    const auto next = answers_.erase(answer);  // its cursors stand on the tree
+    if (last) std::erase_if(trees_, [&](const auto& entry) { return entry.second.get() == &tree; });
+    return next;
   }
 
   /// Drops the logits of contexts nobody waits at, oldest first, beyond the allowance. Whoever
@@ -150,7 +137,8 @@ class Engine::Impl {
     std::vector<TokenNode*> nodes;
     std::unordered_set<TokenNode*> seen;
     for (Answer& answer : answers_)
-      if (seen.insert(&answer.node()).second) nodes.push_back(&answer.node());
+      for (TokenNode* node : answer.waiting_at())
+        if (seen.insert(node).second) nodes.push_back(node);
     return nodes;
   }
 
@@ -235,8 +223,8 @@ class Engine::Impl {
   }
 
   const Model& model_;
-  const Tokenizer& tokenizer_;
   EngineOptions options_;
+  WalkSetting setting_;
   CachePlan plan_;
   Answer::TokenCallback on_token_;
   std::optional<GenerationRequest> upcoming_;

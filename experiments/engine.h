@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,26 @@ struct TraceOptions {
   bool logits_f16 = false;
 };
 
+/// Limits of one answer beyond its length; reaching one makes the sampler fall back to its chain.
+struct Budget {
+  int64_t max_token_evaluations = std::numeric_limits<int64_t>::max();
+  int64_t max_branches =
+      std::numeric_limits<int64_t>::max();  ///< branches followed, over all forks
+  int64_t max_injected = std::numeric_limits<int64_t>::max();  ///< injected and retrieved tokens
+};
+
+/// Who answers when the sampler asks. The first option is the one the engine holds for best.
+struct AskReply {
+  size_t option = 0;
+  std::optional<std::string> own_words;  ///< instead of an option; inserted as the user's text
+};
+using AskPolicy = std::function<AskReply(const AskUser&, const Draws&)>;
+/// "best" (or "first": the first named candidate), "random". @throws Error(kUnknownName)
+AskPolicy ask_policy(const std::string& name);
+
+/// Looks something up; returns the text to insert, "" for nothing found. May throw Error.
+using Retriever = std::function<std::string(const std::string& query)>;
+
 /// One answer to be generated: what to ask, how to choose tokens, when to stop.
 struct GenerationRequest {
   int64_t id = 0;  ///< the caller's; handed back with the result
@@ -32,6 +53,11 @@ struct GenerationRequest {
   int64_t max_new_tokens = 256;
   std::vector<std::string> stop_strings;  ///< cut at the first occurrence, as lm-eval does
   std::vector<TokenId> stop_tokens;       ///< end of text; not part of the answer
+  Budget budget = {};
+  AskPolicy ask = {};       ///< empty: the best option
+  Retriever retrieve = {};  ///< empty: Retrieve is refused
+  /// The answer a text gives, "" if none yet; an empty function: texts have no answers.
+  std::function<std::string(const std::string&)> extract_answer = {};
 };
 
 struct GenerationResult {
@@ -45,6 +71,7 @@ struct GenerationResult {
   std::vector<TokenRecord> tokens;
   std::vector<NodeRecord> nodes;
   std::vector<EventRecord> events;
+  std::vector<BranchRecord> branches;
 };
 
 struct EngineOptions {
@@ -60,7 +87,6 @@ struct EngineOptions {
 struct EngineCounters {
   int64_t computed_tokens = 0;  ///< tokens the model processed, over all rows
   int64_t forward_passes = 0;
-  int64_t answer_tokens = 0;  ///< tokens of answers, those of unfinished ones included
 };
 
 /// Carries out samplers' decisions. Requests with the same prompt are cursors on one tree of

@@ -59,6 +59,19 @@ struct EventRecord {
   std::string detail;
 };
 
+/// A branch that was followed: of the winner only the figures (its tokens are the answer's), of the
+/// losers the tokens too. What a rewind took back is recorded as a loser without rivals.
+struct BranchRecord {
+  int32_t fork_position = 0;
+  TokenId candidate = 0;
+  int32_t length = 0;                                   ///< tokens, the candidate included
+  float entropy = 0, varentropy = 0, mean_logprob = 0;  ///< means over the compared length
+  float score = 0;
+  bool kept = false;
+  std::string text;
+  std::vector<TokenRecord> tokens;
+};
+
 /// What an answer would cost alone (design, contract 6).
 struct Cost {
   int64_t token_evaluations = 0;  ///< tokens the model had to process, prompt included
@@ -91,6 +104,7 @@ struct Sample {
   std::vector<TokenRecord> tokens;
   std::vector<NodeRecord> nodes;  ///< one per token row, in order, where `trace` asks; else empty
   std::vector<EventRecord> events;
+  std::vector<BranchRecord> branches;
 };
 
 }  // namespace surprisal

@@ -12,6 +12,8 @@
 
 namespace surprisal {
 
+class Sampler;
+
 /// What a sampler wants done next (design, contract 4). The sampler says what; the engine does it.
 struct Emit {
   TokenId token;
@@ -21,14 +23,29 @@ struct Inject {
   std::vector<TokenId> tokens;
   std::string text;  ///< what the tokens spell
 };
-/// Follow each candidate as told by the plan, then compare.
+/// How branches grow, end, and are compared.
 struct BranchPlan {
-  int64_t horizon = 0;              ///< tokens a branch may grow, the fork token included
-  std::string stop_at = "horizon";  ///< horizon, sentence, low_entropy, answer, end
-  std::string compare = "mean_logprob";
-  int64_t keep = 1;
-  double margin = 0;  ///< nats per token within which branches tie
+  enum class StopAt : uint8_t { kHorizon, kSentence, kLowEntropy, kAnswer, kEndOfText };
+  enum class Compare : uint8_t { kMeanLogprob, kMeanEntropy, kMeanVarentropy, kWeighted };
+
+  int64_t horizon = 16;               ///< most tokens a branch may grow, the fork token included
+  StopAt stop_at = StopAt::kHorizon;  ///< what ends a branch before its horizon
+  double low_entropy = 0.5;           ///< nats; for StopAt::kLowEntropy
+  const Sampler* rollout = nullptr;  ///< chooses the tokens after the fork; null = greedy. Borrowed
+  /// A branch's score is a mean over its first m tokens, the fork token included, where m is the
+  /// length of the shortest branch: of ln p; of -entropy; of -varentropy; or the weighted sum.
+  Compare compare = Compare::kMeanLogprob;
+  double weight_logprob = 1, weight_entropy = 0, weight_varentropy = 0;  ///< for kWeighted
+  double margin = 0;  ///< branches within it of the best score tie (per token)
+  /// Tied branches differ in content when their answers do, or without answers when their texts'
+  /// normalised edit distance exceeds this. A tie with different content becomes AskUser.
+  double different_from = 0.5;
 };
+inline constexpr std::string_view kStopAtNames[] = {"horizon", "sentence", "low_entropy", "answer",
+                                                    "end_of_text"};
+inline constexpr std::string_view kCompareNames[] = {"mean_logprob", "mean_entropy",
+                                                     "mean_varentropy", "weighted"};
+/// Follow each candidate as told by the plan, keep the best.
 struct Branch {
   std::vector<TokenId> candidates;
   BranchPlan plan;

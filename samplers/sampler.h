@@ -33,8 +33,11 @@ struct StepView {
   const PaddedAttentionStatistics* padded_attention = nullptr;  ///< null unless needed
   std::span<const TokenId> tokens;  ///< the context: prompt, then the answer so far
   int64_t prompt_length = 0;
-  /// A thought may still be inserted (budgets); a sampler that wants to inject must respect it.
+  /// What the answer's budgets still allow; a sampler falls back to its chain when an action is
+  /// not.
   int64_t remaining_tokens = std::numeric_limits<int64_t>::max();
+  bool may_inject = true;
+  bool may_branch = true;
   bool want_distribution = false;  ///< fill Decision::distribution
 
   std::span<const TokenId> generated() const {

@@ -1,0 +1,205 @@
+#include "experiments/branching.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "lib/error.h"
+
+namespace surprisal {
+namespace {
+
+/// Means over the first `length` records of a branch.
+struct BranchMeans {
+  double logprob = 0, entropy = 0, varentropy = 0;
+};
+
+BranchMeans means_of(std::span<const TokenRecord> records) {
+  BranchMeans means;
+  for (const TokenRecord& record : records) {
+    means.logprob += record.logprob;
+    means.entropy += record.entropy;
+    means.varentropy += record.varentropy;
+  }
+  const auto n = static_cast<double>(records.size());
+  return {means.logprob / n, means.entropy / n, means.varentropy / n};
+}
+
+double score_of(const BranchMeans& means, const BranchPlan& plan) {
+  switch (plan.compare) {
+    case BranchPlan::Compare::kMeanLogprob:
+      return means.logprob;
+    case BranchPlan::Compare::kMeanEntropy:
+      return -means.entropy;
+    case BranchPlan::Compare::kMeanVarentropy:
+      return -means.varentropy;
+    case BranchPlan::Compare::kWeighted:
+      return plan.weight_logprob * means.logprob - plan.weight_entropy * means.entropy -
+             plan.weight_varentropy * means.varentropy;
+  }
+  throw Error(ErrorCode::kInternal, "a branch plan compares by nothing known");
+}
+
+bool ends_sentence(const std::string& text) {
+  const size_t end = text.find_last_not_of(" \t");
+  return end != std::string::npos &&
+         (text[end] == '.' || text[end] == '!' || text[end] == '?' || text[end] == '\n');
+}
+
+}  // namespace
+
+double normalized_edit_distance(const std::string& a, const std::string& b) {
+  if (a.empty() && b.empty()) return 0;
+  std::vector<size_t> previous(b.size() + 1), current(b.size() + 1);
+  std::iota(previous.begin(), previous.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    current[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j)
+      current[j] = std::min(
+          {previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+    std::swap(previous, current);
+  }
+  return static_cast<double>(previous[b.size()]) /
+         static_cast<double>(std::max(a.size(), b.size()));
+}
+
+Branching::Branching(const Walk& walk, const Branch& branch, const Decision& decision,
+                     uint32_t first_path, int64_t most_tokens, const GenerationRequest& request)
+    : request_(request),
+      plan_(branch.plan),
+      fork_(walk.records().size()),
+      text_begin_(walk.text().text().size()),
+      most_tokens_(std::min(most_tokens, branch.plan.horizon)) {
+  for (const TokenId candidate : branch.candidates) {
+    Rollout& rollout = rollouts_.emplace_back(Rollout{.walk = walk});
+    rollout.path = first_path++;
+    if (plan_.rollout != nullptr) rollout.state = plan_.rollout->start();
+    Decision why = decision;
+    why.action = Emit{candidate};
+    rollout.walk.take(candidate, TokenSource::kBranch, why, 0);
+    rollout.done = reached_stop(rollout);
+    if (std::ranges::count(request_.stop_tokens, candidate) > 0) {
+      rollout.ended_answer = StopReason::kEndOfText;
+      rollout.done = true;
+    }
+  }
+}
+
+void Branching::step(Rollout& rollout) {
+  const Evaluation& evaluation = rollout.walk.evaluation();
+  Decision decision;
+  if (plan_.rollout == nullptr) {
+    decision.action = Emit{static_cast<TokenId>(evaluation.statistics.argmax)};
+    decision.temperature = 0;
+    decision.kept = 1;
+    decision.sampling_logprob = 0;
+  } else {
+    StepView view;
+    view.logits = evaluation.logits;
+    view.statistics = &evaluation.statistics;
+    if (evaluation.has_attention) view.attention = &evaluation.attention;
+    if (evaluation.padded_slots > 0) view.padded_attention = &evaluation.padded;
+    view.tokens = rollout.walk.tokens();
+    view.prompt_length = rollout.walk.prompt_length();
+    view.may_branch = view.may_inject = false;
+    const Draws draws(request_.draws_key, static_cast<uint32_t>(rollout.walk.position()),
+                      rollout.path);
+    decision = plan_.rollout->decide(view, rollout.state.get(), draws);
+  }
+  decision.kind = ActionKind::kBranch;
+  const auto* emit = std::get_if<Emit>(&decision.action);
+  if (emit == nullptr)
+    throw Error(ErrorCode::kConfig,
+                "the sampler that rolls branches out must only choose tokens; it wanted to do "
+                "something else (use greedy or a chain)");
+  if (std::ranges::count(request_.stop_tokens, emit->token) > 0) {
+    rollout.ended_answer = StopReason::kEndOfText;
+    rollout.done = true;
+    return;
+  }
+  rollout.walk.take(emit->token, TokenSource::kBranch, decision, 0);
+  if (plan_.rollout != nullptr)
+    plan_.rollout->observe(emit->token, TokenSource::kBranch, rollout.state.get());
+  if (rollout.walk.stopped())
+    rollout.ended_answer = StopReason::kStopString;
+  else if (rollout.walk.context_full())
+    rollout.ended_answer = StopReason::kContext;
+  rollout.done = rollout.ended_answer.has_value() || reached_stop(rollout);
+}
+
+bool Branching::reached_stop(const Rollout& rollout) const {
+  const auto length = static_cast<int64_t>(rollout.walk.records().size() - fork_);
+  if (length >= most_tokens_) return true;
+  switch (plan_.stop_at) {
+    case BranchPlan::StopAt::kHorizon:
+    case BranchPlan::StopAt::kEndOfText:
+      return false;
+    case BranchPlan::StopAt::kSentence:
+      return ends_sentence(added_text(rollout));
+    case BranchPlan::StopAt::kLowEntropy:
+      // The fork token's own distribution is the uncertain one: look at those after it.
+      return length > 1 && rollout.walk.records().back().entropy < plan_.low_entropy;
+    case BranchPlan::StopAt::kAnswer:
+      return request_.extract_answer &&
+             !request_.extract_answer(rollout.walk.text().text()).empty();
+  }
+  return false;
+}
+
+bool Branching::done() const {
+  return std::ranges::all_of(rollouts_, [](const Rollout& rollout) { return rollout.done; });
+}
+
+std::string Branching::added_text(const Rollout& rollout) const {
+  const std::string& text = rollout.walk.text().text();
+  return text.size() > text_begin_ ? text.substr(text_begin_) : std::string();
+}
+
+std::string Branching::content(const Rollout& rollout) const {
+  if (plan_.stop_at == BranchPlan::StopAt::kAnswer && request_.extract_answer)
+    if (std::string answer = request_.extract_answer(rollout.walk.text().text()); !answer.empty())
+      return answer;
+  return added_text(rollout);
+}
+
+bool Branching::differ(const Rollout& a, const Rollout& b) const {
+  if (plan_.stop_at == BranchPlan::StopAt::kAnswer && request_.extract_answer) {
+    const std::string left = request_.extract_answer(a.walk.text().text());
+    const std::string right = request_.extract_answer(b.walk.text().text());
+    if (!left.empty() && !right.empty()) return left != right;
+  }
+  return normalized_edit_distance(added_text(a), added_text(b)) > plan_.different_from;
+}
+
+Branching::Verdict Branching::compare() const {
+  size_t shortest = std::numeric_limits<size_t>::max();
+  for (const Rollout& rollout : rollouts_)
+    shortest = std::min(shortest, rollout.walk.records().size() - fork_);
+  Verdict verdict;
+  std::vector<double> scores;
+  for (const Rollout& rollout : rollouts_) {
+    const auto added = std::span(rollout.walk.records()).subspan(fork_);
+    const BranchMeans means = means_of(added.first(shortest));
+    scores.push_back(score_of(means, plan_));
+    BranchRecord& record = verdict.records.emplace_back();
+    record.fork_position = added.front().position;
+    record.candidate = added.front().token_id;
+    record.length = static_cast<int32_t>(added.size());
+    record.entropy = static_cast<float>(means.entropy);
+    record.varentropy = static_cast<float>(means.varentropy);
+    record.mean_logprob = static_cast<float>(means.logprob);
+    record.score = static_cast<float>(scores.back());
+    record.text = added_text(rollout);
+    record.tokens.assign(added.begin(), added.end());
+  }
+  verdict.best = static_cast<size_t>(std::ranges::max_element(scores) - scores.begin());
+  verdict.tied = {verdict.best};
+  for (size_t i = 0; i < rollouts_.size(); ++i)
+    if (i != verdict.best && scores[verdict.best] - scores[i] <= plan_.margin &&
+        differ(rollouts_[verdict.best], rollouts_[i]))
+      verdict.tied.push_back(i);
+  return verdict;
+}
+
+}  // namespace surprisal

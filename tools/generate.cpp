@@ -1,0 +1,137 @@
+// Answers one prompt with any sampler, and shows why each token was chosen.
+
+#include <ATen/Parallel.h>
+
+#include "experiments/engine.h"
+#include "experiments/sample.h"
+#include "lib/chat_template.h"
+#include "lib/json.h"
+#include "lib/sha256.h"
+#include "tools/program.h"
+
+namespace surprisal {
+namespace {
+
+struct Options {
+  std::string model, prompt, sampler = "{type: greedy}", dtype = "auto", device = "auto";
+  uint64_t seed = 0;
+  int64_t max_new_tokens = 256;
+  int threads = 0;
+  bool chat = false, json = false;
+};
+
+template <typename Enum, size_t N>
+std::string name_of(const std::string_view (&names)[N], Enum value) {
+  return std::string(names[static_cast<size_t>(value)]);
+}
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json token_json(const TokenRecord& token, const Tokenizer& tokenizer) {
+  const TokenId id = token.token_id;
+  return {{"position", token.position},
+          {"token_id", id},
+          {"text", tokenizer.decode({&id, 1})},
+          {"source", name_of(kSourceNames, token.source)},
+          {"state", name_of(kStateNames, token.state)},
+          {"action", name_of(kActionNames, token.action)},
+          {"gate", name_of(kGateNames, token.gate)},
+          {"entropy", number_or_null(token.entropy)},
+          {"varentropy", number_or_null(token.varentropy)},
+          {"max_probability", number_or_null(token.max_probability)},
+          {"logprob", number_or_null(token.logprob)},
+          {"rank", token.rank},
+          {"temperature", number_or_null(token.temperature)},
+          {"kept", token.kept},
+          {"attention_entropy", number_or_null(token.attention_entropy)},
+          {"attention_agreement", number_or_null(token.attention_agreement)}};
+}
+
+int generate(const Options& options) {
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  const auto tokenizer = load_tokenizer(options.model);
+  const auto model = load_model(options.model, {.dtype = options.dtype, .device = options.device});
+  const SamplerContext context{.tokenizer = tokenizer.get(),
+                               .vocab_size = model->config().vocab_size};
+  Json resolved;
+  const auto sampler =
+      create_sampler(builtin_samplers(), parse_yaml(options.sampler, "--sampler"), "--sampler",
+                     "--sampler", context, &resolved);
+
+  std::string prompt = options.prompt;
+  if (options.chat) {
+    const ChatMessage message{"user", options.prompt};
+    prompt = load_chat_template(options.model)->render({&message, 1}, true);
+  }
+  GenerationRequest request;
+  request.prompt = tokenizer->encode(prompt, /*parse_special=*/true, /*add_special=*/!options.chat);
+  request.sampler = sampler.get();
+  request.draws_key = draws_key(options.seed, sha256_hex(prompt), 0);
+  request.max_new_tokens = options.max_new_tokens;
+  for (const int64_t id : model->config().eos_token_ids)
+    request.stop_tokens.push_back(static_cast<TokenId>(id));
+
+  TextStream stream(*tokenizer, /*skip_special=*/true);
+  Engine engine(*model, *tokenizer, {.batch = 1});
+  GenerationResult result;
+  bool given = false;
+  engine.run(
+      [&]() -> std::optional<GenerationRequest> {
+        if (std::exchange(given, true)) return std::nullopt;
+        return request;
+      },
+      [&](GenerationResult finished) { result = std::move(finished); }, [] { return false; },
+      [&](int64_t, TokenId token, const TokenRecord&) {
+        if (!options.json) std::cout << stream.push(token) << std::flush;
+      });
+
+  if (!options.json) {
+    std::cout << stream.finish() << "\n";
+    return 0;
+  }
+  Json tokens = Json::array();
+  for (const TokenRecord& token : result.tokens) tokens.push_back(token_json(token, *tokenizer));
+  std::cout << dump_line({{"prompt", prompt},
+                          {"response", result.response},
+                          {"stop_reason", name_of(kStopReasonNames, result.stop_reason)},
+                          {"sampler", resolved},
+                          {"seed", options.seed},
+                          {"prompt_tokens", result.prompt_tokens},
+                          {"generated_tokens", result.generated_tokens},
+                          {"token_evaluations", result.cost.token_evaluations},
+                          {"tokens", tokens}})
+            << "\n";
+  return 0;
+}
+
+}  // namespace
+}  // namespace surprisal
+
+int main(int argc, char** argv) {
+  surprisal::Options options;
+  return surprisal::run_program(
+      argc, argv,
+      "Continues a prompt with any sampler.\n\nExample:\n  generate "
+      "data/models/SmolLM2-135M-Instruct --chat --prompt 'What is 17 + 25?' \\\n"
+      "    --sampler '{type: quadrant}' --json",
+      [&](CLI::App& app) {
+        app.add_option("model", options.model, "Hugging Face model folder")->required();
+        app.add_option("--prompt", options.prompt, "Text to continue")->required();
+        app.add_option("--sampler", options.sampler,
+                       "The sampler as YAML, e.g. '{type: chain, steps: [{temperature: 0.7}]}'")
+            ->capture_default_str();
+        app.add_option("--seed", options.seed, "Seed of the random draws")->capture_default_str();
+        app.add_option("--max-new-tokens", options.max_new_tokens, "Longest answer, in tokens")
+            ->check(CLI::PositiveNumber)
+            ->capture_default_str();
+        app.add_option("--dtype", options.dtype, "float32, bfloat16, float16 or auto")
+            ->capture_default_str();
+        app.add_option("--device", options.device, "cpu, cuda, cuda:N or auto")
+            ->capture_default_str();
+        app.add_option("--threads", options.threads, "Threads of the model (default: all cores)")
+            ->check(CLI::PositiveNumber);
+        app.add_flag("--chat", options.chat, "Ask through the model's chat template");
+        app.add_flag("--json", options.json, "Print one JSON object with every token's statistics");
+      },
+      [&] { return surprisal::generate(options); });
+}
