@@ -63,7 +63,7 @@ class FakeModel : public Model {
   }
 
   /// What the model says after a context; the oracle of engine tests.
-  std::vector<float> logits_after(std::span<const TokenId> context) const {
+  virtual std::vector<float> logits_after(std::span<const TokenId> context) const {
     uint64_t hash = 0x9E3779B97F4A7C15;
     for (const TokenId token : context)
       hash = (hash ^ static_cast<uint64_t>(token)) * 0xD6E8FEB86659FD93 + 1;

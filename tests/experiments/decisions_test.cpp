@@ -1,0 +1,311 @@
+// Decisions other than "emit", carried out on models whose every logit is known.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <map>
+
+#include "experiments/branching.h"
+#include "experiments/engine.h"
+#include "tests/experiments/fake_model.h"
+
+namespace surprisal {
+namespace {
+
+using testing::FakeModel;
+using testing::LetterTokenizer;
+
+constexpr TokenId kEnd = 7;
+const std::vector<TokenId> kPrompt = {6, 6};
+
+/// A model given by a function: after the generated tokens so far, the probabilities of some tokens
+/// (what is left over goes to token 5).
+class HandMadeModel : public FakeModel {
+ public:
+  using Rule = std::function<std::map<TokenId, double>(std::vector<TokenId> generated)>;
+  explicit HandMadeModel(Rule rule) : FakeModel(8, 64), rule_(std::move(rule)) {}
+  std::vector<float> logits_after(std::span<const TokenId> context) const override {
+    const auto named = rule_({context.begin() + static_cast<int64_t>(kPrompt.size()), context.end()});
+    std::vector<float> logits(8, -std::numeric_limits<float>::infinity());
+    double left = 1;
+    for (const auto& [token, probability] : named) {
+      logits[static_cast<size_t>(token)] = static_cast<float>(std::log(probability));
+      left -= probability;
+    }
+    if (left > 1e-9 && !named.contains(5)) logits[5] = static_cast<float>(std::log(left));
+    return logits;
+  }
+
+ private:
+  Rule rule_;
+};
+
+/// Does what a script says at each step of the answer, else takes the argmax.
+class ScriptedSampler : public Sampler {
+ public:
+  using Script = std::function<std::optional<Action>(const StepView&)>;
+  explicit ScriptedSampler(Script script) : script_(std::move(script)) {}
+  Decision decide(const StepView& view, SamplerState*, const Draws&) const override {
+    Decision decision;
+    decision.action = Emit{static_cast<TokenId>(view.statistics->argmax)};
+    if (auto action = script_(view)) decision.action = *action;
+    return decision;
+  }
+
+ private:
+  Script script_;
+};
+
+GenerationResult answer(const FakeModel& model, const Sampler& sampler,
+                        const std::function<void(GenerationRequest&)>& change = {}) {
+  const LetterTokenizer tokenizer(8);
+  GenerationRequest request;
+  request.prompt = kPrompt;
+  request.sampler = &sampler;
+  request.max_new_tokens = 6;
+  request.stop_tokens = {kEnd};
+  if (change) change(request);
+  Engine engine(model, tokenizer, {.batch = 4});
+  GenerationResult result;
+  bool given = false;
+  engine.run(
+      [&]() -> std::optional<GenerationRequest> {
+        if (std::exchange(given, true)) return std::nullopt;
+        return request;
+      },
+      [&](GenerationResult finished) { result = std::move(finished); });
+  return result;
+}
+
+std::vector<TokenId> ids(const GenerationResult& result) {
+  std::vector<TokenId> tokens;
+  for (const TokenRecord& record : result.tokens) tokens.push_back(record.token_id);
+  return tokens;
+}
+
+/// At the start tokens 0 and 1 stand close; after 1 the model is surer than after 0.
+std::map<TokenId, double> two_roads(const std::vector<TokenId>& generated) {
+  if (generated.empty()) return {{0, 0.5}, {1, 0.4}};
+  if (generated[0] == 0) return {{2, 0.5}, {3, 0.3}};
+  return {{4, 0.9}};
+}
+
+Action fork(BranchPlan plan) { return Branch{{0, 1}, plan}; }
+
+ScriptedSampler forking_at_start(BranchPlan plan) {
+  return ScriptedSampler([plan](const StepView& view) -> std::optional<Action> {
+    if (view.generated().empty() && view.may_branch) return fork(plan);
+    return std::nullopt;
+  });
+}
+
+TEST(Branching, KeepsTheBranchWithTheBetterMeanLogprob) {
+  const HandMadeModel model(two_roads);
+  // Mean ln p over three tokens: road 0: (ln .5 + 2 ln .5)/3 = -0.693; road 1: (ln .4 + 2 ln .9)/3.
+  const auto result = answer(model, forking_at_start({.horizon = 3}));
+  EXPECT_EQ(ids(result), (std::vector<TokenId>{1, 4, 4, 4, 4, 4}));
+  ASSERT_EQ(result.branches.size(), 2u);
+  EXPECT_FALSE(result.branches[0].kept);
+  EXPECT_TRUE(result.branches[1].kept);
+  EXPECT_NEAR(result.branches[0].score, std::log(0.5), 1e-6);
+  EXPECT_NEAR(result.branches[1].score, (std::log(0.4) + 2 * std::log(0.9)) / 3, 1e-6);
+  EXPECT_EQ(result.branches[0].tokens.size(), 3u);  // the loser's tokens are kept for the record
+  EXPECT_EQ(result.branches[0].text, "acc");
+  EXPECT_TRUE(result.branches[1].tokens.empty());
+  EXPECT_EQ(result.tokens[0].source, TokenSource::kBranch);
+  EXPECT_EQ(result.tokens[2].source, TokenSource::kBranch);
+  EXPECT_EQ(result.tokens[3].source, TokenSource::kSampled);
+  EXPECT_EQ(result.discarded_tokens, 3);
+  EXPECT_EQ(result.interventions, 1);
+}
+
+TEST(Branching, WithOneTokenOfHorizonTheForkTokenDecides) {
+  const HandMadeModel model(two_roads);
+  EXPECT_EQ(ids(answer(model, forking_at_start({.horizon = 1})))[0], 0);
+}
+
+TEST(Branching, CostsWhatEveryBranchNeedsAndStepsOfTheLongest) {
+  const HandMadeModel model(two_roads);
+  const auto result = answer(model, forking_at_start({.horizon = 3}));
+  // Prompt 2; each road reads its first two tokens to choose the next (4); then the third of the
+  // winner and two more to choose the last three. The sixth token is not read.
+  EXPECT_EQ(result.cost.token_evaluations, 2 + 4 + 3);
+  // Prompt, two side by side, three more.
+  EXPECT_EQ(result.cost.forward_passes, 1 + 2 + 3);
+}
+
+TEST(Branching, ComparesByEntropyWhenAsked) {
+  // Road 0 chooses likely tokens from flat-tailed distributions, road 1 from two-way ones.
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    if (generated.empty()) return {{0, 0.5}, {1, 0.5}};
+    if (generated[0] == 0) return {{2, 0.55}, {0, 0.15}, {1, 0.15}, {3, 0.15}};
+    return {{4, 0.52}, {3, 0.48}};
+  });
+  EXPECT_EQ(ids(answer(model, forking_at_start({.horizon = 3})))[0], 0);
+  EXPECT_EQ(ids(answer(model, forking_at_start({.horizon = 3,
+                                                .compare = BranchPlan::Compare::kMeanEntropy})))[0],
+            1);
+}
+
+/// Both roads are equally sure; they differ in what they say.
+std::map<TokenId, double> equal_roads(const std::vector<TokenId>& generated) {
+  if (generated.empty()) return {{0, 0.5}, {1, 0.5}};
+  return {{generated[0] == 0 ? 2 : 3, 0.9}};
+}
+
+TEST(Branching, ATieWithDifferentContentAsks) {
+  const HandMadeModel model(equal_roads);
+  const auto sampler = forking_at_start({.horizon = 3, .margin = 0.01});
+  std::vector<std::string> options;
+  const auto result = answer(model, sampler, [&](GenerationRequest& request) {
+    request.ask = [&](const AskUser& question, const Draws&) {
+      options = question.options;
+      return AskReply{.option = 1, .own_words = std::nullopt};
+    };
+  });
+  EXPECT_EQ(options, (std::vector<std::string>{"acc", "bdd"}));
+  EXPECT_EQ(ids(result)[0], 1);
+  EXPECT_EQ(result.events[0].kind, EventKind::kAsk);
+  // Without anybody to ask: the best, which is the first of equals.
+  EXPECT_EQ(ids(answer(model, sampler))[0], 0);
+}
+
+TEST(Branching, OwnWordsGoInAsTheUsers) {
+  const HandMadeModel model(equal_roads);
+  const auto result =
+      answer(model, forking_at_start({.horizon = 3, .margin = 0.01}), [](GenerationRequest& r) {
+        r.ask = [](const AskUser&, const Draws&) { return AskReply{0, "be"}; };
+      });
+  EXPECT_EQ(result.tokens[0].source, TokenSource::kUser);
+  EXPECT_EQ(result.response.substr(0, 2), "be");
+  ASSERT_EQ(result.foreign.size(), 1u);
+  EXPECT_EQ(result.foreign[0].end, 2);
+}
+
+TEST(Branching, EqualContentIsNoTie) {
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    if (generated.empty()) return {{0, 0.5}, {1, 0.5}};
+    return {{2, 0.9}};
+  });
+  bool asked = false;
+  answer(model, forking_at_start({.horizon = 4, .margin = 0.01}), [&](GenerationRequest& request) {
+    request.ask = [&](const AskUser&, const Draws&) {
+      asked = true;
+      return AskReply{};
+    };
+  });
+  EXPECT_FALSE(asked);  // "accc" and "bccc" differ in one letter of four
+}
+
+TEST(Branching, AnswersDecideWhatDiffersWhenBranchesReachThem) {
+  const HandMadeModel model(equal_roads);
+  bool asked = false;
+  const auto with_answer = [&](const std::function<std::string(const std::string&)>& extract) {
+    asked = false;
+    answer(model,
+           forking_at_start({.horizon = 3, .stop_at = BranchPlan::StopAt::kAnswer, .margin = 0.01}),
+           [&](GenerationRequest& request) {
+             request.extract_answer = extract;
+             request.ask = [&](const AskUser&, const Draws&) {
+               asked = true;
+               return AskReply{};
+             };
+           });
+    return asked;
+  };
+  EXPECT_FALSE(with_answer([](const std::string& t) { return t.size() > 1 ? "same" : ""; }));
+  EXPECT_TRUE(with_answer([](const std::string& t) { return t.size() > 1 ? t.substr(0, 1) : ""; }));
+}
+
+TEST(Branching, TheEndOfTextMayWin) {
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    if (generated.empty()) return {{0, 0.3}, {kEnd, 0.6}};
+    return {{2, 0.9}};
+  });
+  const ScriptedSampler sampler([](const StepView& view) -> std::optional<Action> {
+    if (view.generated().empty()) return Branch{{0, kEnd}, {.horizon = 1}};
+    return std::nullopt;
+  });
+  const auto result = answer(model, sampler);
+  EXPECT_TRUE(result.tokens.empty());
+  EXPECT_EQ(result.stop_reason, StopReason::kEndOfText);
+  EXPECT_EQ(result.response, "");
+}
+
+TEST(Branching, BudgetsAreSeenBySamplers) {
+  const HandMadeModel model(two_roads);
+  const ScriptedSampler sampler([](const StepView& view) -> std::optional<Action> {
+    if (view.may_branch) return fork({.horizon = 1});
+    return std::nullopt;
+  });
+  const auto result = answer(model, sampler, [](GenerationRequest& request) {
+    request.budget.max_branches = 4;  // two forks of two
+  });
+  EXPECT_EQ(result.branches.size(), 4u);
+}
+
+TEST(Rewind, TakesBackBansAndGoesOn) {
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    if (generated.empty()) return {{0, 0.6}, {1, 0.3}};
+    return {{generated[0] == 0 ? 2 : 4, 0.9}};
+  });
+  // Dislikes "ac": goes back to before the "a".
+  const ScriptedSampler sampler([](const StepView& view) -> std::optional<Action> {
+    const auto generated = view.generated();
+    if (generated.size() == 2 && generated[0] == 0) return Rewind{2, true};
+    return std::nullopt;
+  });
+  const auto result = answer(model, sampler);
+  EXPECT_EQ(ids(result), (std::vector<TokenId>{1, 4, 4, 4, 4, 4}));
+  EXPECT_EQ(result.response, "beeeee");
+  EXPECT_EQ(result.tokens[0].attempt, 1);
+  EXPECT_EQ(result.tokens[1].attempt, 0);
+  EXPECT_EQ(result.discarded_tokens, 2);
+  EXPECT_EQ(result.events[0].kind, EventKind::kRewind);
+  EXPECT_EQ(result.events[0].detail, "ac");
+  // Prompt; "a", "c" read; then five of the six new ones.
+  EXPECT_EQ(result.cost.token_evaluations, 2 + 2 + 5);
+}
+
+TEST(Rewind, ABanThatLeavesNothingIsAnError) {
+  const HandMadeModel model([](const std::vector<TokenId>&) -> std::map<TokenId, double> {
+    return {{0, 1.0}};
+  });
+  const ScriptedSampler sampler([](const StepView& view) -> std::optional<Action> {
+    if (view.generated().size() == 1) return Rewind{1, true};
+    return std::nullopt;
+  });
+  EXPECT_THROW(answer(model, sampler), Error);
+}
+
+TEST(Retrieve, InsertsWhatWasFound) {
+  const HandMadeModel model([](const std::vector<TokenId>&) -> std::map<TokenId, double> {
+    return {{0, 0.9}};
+  });
+  const ScriptedSampler sampler([](const StepView& view) -> std::optional<Action> {
+    if (view.generated().size() == 1) return Retrieve{"what"};
+    return std::nullopt;
+  });
+  std::string query;
+  const auto result = answer(model, sampler, [&](GenerationRequest& request) {
+    request.retrieve = [&](const std::string& q) {
+      query = q;
+      return "cd";
+    };
+  });
+  EXPECT_EQ(query, "what");
+  EXPECT_EQ(result.response, "acdaaa");
+  EXPECT_EQ(result.retrieved_tokens, 2);
+  EXPECT_EQ(result.tokens[1].source, TokenSource::kRetrieved);
+  EXPECT_THROW(answer(model, sampler), Error);  // nobody to look things up
+}
+
+TEST(EditDistance, IsNormalised) {
+  EXPECT_EQ(normalized_edit_distance("", ""), 0);
+  EXPECT_EQ(normalized_edit_distance("abc", ""), 1);
+  EXPECT_DOUBLE_EQ(normalized_edit_distance("kitten", "sitting"), 3.0 / 7);
+}
+
+}  // namespace
+}  // namespace surprisal
