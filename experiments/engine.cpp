@@ -1,6 +1,6 @@
 #include "experiments/engine.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <deque>
