@@ -86,17 +86,17 @@ class FakeModel : public Model {
 /// Token i is the letter 'a' + i % 26; the last id ends a text.
 class LetterTokenizer : public Tokenizer {
  public:
-  explicit LetterTokenizer(int64_t vocab_size = 64) : vocab_size_(vocab_size) {}
+  explicit LetterTokenizer(int64_t vocab_size = 64) : vocab_size_(vocab_size) {
+    for (int64_t id = 0; id < vocab_size; ++id)
+      pieces_.push_back({.bytes = std::string(1, static_cast<char>('a' + id % 26))});
+  }
   std::vector<TokenId> encode(std::string_view text, bool, bool) const override {
     std::vector<TokenId> ids;
     for (const char c : text) ids.push_back(c - 'a');
     return ids;
   }
-  std::string decode(std::span<const TokenId> ids, bool) const override {
-    std::string text;
-    for (const TokenId id : ids) text += static_cast<char>('a' + id % 26);
-    return text;
-  }
+  const TokenPiece& piece(TokenId id) const override { return pieces_.at(static_cast<size_t>(id)); }
+  const DecodeRules& decode_rules() const override { return rules_; }
   int64_t vocab_size() const override { return vocab_size_; }
   bool is_special(TokenId) const override { return false; }
   std::optional<TokenId> bos_token_id() const override { return std::nullopt; }
@@ -109,6 +109,8 @@ class LetterTokenizer : public Tokenizer {
 
  private:
   int64_t vocab_size_;
+  std::vector<TokenPiece> pieces_;
+  DecodeRules rules_;
   std::string sha256_ = "letters";
 };
 
