@@ -38,7 +38,8 @@ struct AttentionRecord {
   std::vector<at::Tensor>* maps = nullptr;  ///< gets each row's [H, T, S], post-softmax
 
   bool wants_statistics() const { return per_head.defined(); }
-  bool empty() const { return !per_head.defined() && !padded_head.defined() && maps == nullptr; }
+  /// Whether anything is wanted of the selected queries.
+  bool wants_selected() const { return per_head.defined() || padded_head.defined(); }
 };
 
 /// The plain form, in ATen operations, for every device and dtype; the oracle of faster ones.

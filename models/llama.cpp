@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lib/error.h"
+#include "models/attention_cpu.h"
 
 namespace surprisal {
 
@@ -174,7 +175,8 @@ at::Tensor Llama::attend(const at::Tensor& x, int64_t layer, const Batch& batch,
                              .rows = batch.rows,
                              .window = config_.attention_windows[static_cast<size_t>(layer)],
                              .scale = 1 / std::sqrt(static_cast<double>(config_.head_dim))};
-  const at::Tensor mixed = attention_reference(input, record);
+  const at::Tensor mixed =
+      device_.is_cpu() ? attention_cpu(input, record) : attention_reference(input, record);
   return part.o_proj(mixed.view({tokens, heads * config_.head_dim}));
 }
 

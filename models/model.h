@@ -85,8 +85,8 @@ struct Placement {
   at::ScalarType dtype;
 };
 
-/// Resolves "auto". @throws Error(kConfig) on a device string that is none, Error(kUnsupported) when
-/// the machine does not have the device
+/// Resolves "auto". @throws Error(kConfig) on a device string that is none, Error(kUnsupported)
+/// when the machine does not have the device
 Placement choose_placement(const ModelConfig& config, const ModelOptions& options);
 
 /// A model folder, loaded. @throws Error

@@ -179,6 +179,7 @@ def write_safetensors(path, tensors, dtype):
         for name, array in tensors.items()
     }
     safetensors.serialize_file(specs, path, {"format": "pt"})
+    path.chmod(0o644)  # the library makes it private
 
 
 def write_weights(folder, config, seed, dtype, shards):
