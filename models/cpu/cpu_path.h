@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace surprisal {
+
+/// Which compilation of the CPU kernels runs. All of them add in the same order; kAvx2 and kAvx512
+/// both use fused multiply-add and so give the same bits.
+enum class CpuPath {
+  kPortable,  ///< whatever the compiler's baseline offers; for machines without the others
+  kAvx2,      ///< AVX2, FMA and F16C
+  kAvx512,    ///< AVX-512 F, BW, CD, DQ, VL
+};
+
+/// "portable", "avx2", "avx512".
+std::string_view cpu_path_name(CpuPath path);
+
+/// The paths this machine can run, slowest first.
+std::vector<CpuPath> available_cpu_paths();
+
+/// The fastest available path, or the one named by `forced` unless that is empty.
+/// @throws Error(kUnknownName) on a name that is none, Error(kUnsupported) on one that this machine
+///         or build cannot run
+CpuPath choose_cpu_path(std::string_view forced);
+
+/// choose_cpu_path() of the environment variable SURPRISAL_CPU; decided once, at the first call.
+CpuPath cpu_path();
+
+}  // namespace surprisal

@@ -1,0 +1,223 @@
+// The products behind PackedLinear, compiled once for each CPU path by Highway's foreach_target.
+//
+// Outputs lie across SIMD lanes and the inputs of one output are always added in the same order:
+// kSumBlock of them by fused multiply-adds into a fresh accumulator, then that onto y. Neither the
+// number of rows nor of threads enters, so a row's result has the same bits in any batch.
+//
+// A tile is R rows x 2 vectors of outputs, held in registers. With R = 1 the loop streams weights
+// at the speed of memory; with the largest R it does two multiply-adds a cycle. On a 2-core Zen 4
+// (AVX-512, roofs 29 GB/s and 116 GFLOP/s a core) a bfloat16 matrix larger than the caches runs at
+// 29 GB/s with one row, 27 GB/s with two, 94 GFLOP/s with 4, 105 with 8 and 111 with 12; the AVX2
+// path reaches 27 GB/s and 110 GFLOP/s.
+#include "models/cpu/linear_kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "models/cpu/linear_kernels.cpp"
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+HWY_BEFORE_NAMESPACE();
+namespace surprisal {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Words = hn::RebindToUnsigned<Floats>;
+using Halves = hn::Rebind<hwy::float16_t, Floats>;
+using Vector = hn::Vec<Floats>;
+
+constexpr int kLanes = HWY_LANES(float);
+constexpr int kPanelVectors = 2;
+constexpr int kPanel = kPanelVectors * kLanes;
+// Rows of the largest tile: 2 R accumulators, 2 weights and a broadcast fit 32 or 16 registers.
+constexpr int kMaxRows = kLanes >= 16 ? 12 : 6;
+// Up to this many rows two panels are multiplied together, where one has too few accumulators to
+// hide the latency of the additions.
+constexpr int kPairRows = kLanes >= 16 ? 1 : 2;
+// Rows whose x stays in the second-level cache while panels pass.
+constexpr int64_t kRowBlock = 192;
+// Bytes ahead of the loads. Hardware prefetchers stop at 4 KiB pages.
+constexpr int64_t kPrefetch = 2048;
+
+// Stored weights of one vector of outputs, for the even and the odd input of a pair.
+struct Bfloat16 {
+  static constexpr int64_t kPairBytes = 4 * kPanel;
+  static HWY_INLINE auto words(const std::byte* pair, int v) {
+    return hn::Load(Words(), reinterpret_cast<const uint32_t*>(pair) + v * kLanes);
+  }
+  static HWY_INLINE Vector even(const std::byte* pair, int v) {
+    return hn::BitCast(Floats(), hn::ShiftLeft<16>(words(pair, v)));
+  }
+  static HWY_INLINE Vector odd(const std::byte* pair, int v) {
+    return hn::BitCast(Floats(), hn::And(words(pair, v), hn::Set(Words(), 0xffff0000u)));
+  }
+};
+struct Float16 {
+  static constexpr int64_t kPairBytes = 4 * kPanel;
+  static HWY_INLINE Vector load(const std::byte* from, int v) {
+    return hn::PromoteTo(
+        Floats(), hn::Load(Halves(), reinterpret_cast<const hwy::float16_t*>(from) + v * kLanes));
+  }
+  static HWY_INLINE Vector even(const std::byte* pair, int v) { return load(pair, v); }
+  static HWY_INLINE Vector odd(const std::byte* pair, int v) { return load(pair + 2 * kPanel, v); }
+};
+struct Float32 {
+  static constexpr int64_t kPairBytes = 8 * kPanel;
+  static HWY_INLINE Vector load(const std::byte* from, int v) {
+    return hn::Load(Floats(), reinterpret_cast<const float*>(from) + v * kLanes);
+  }
+  static HWY_INLINE Vector even(const std::byte* pair, int v) { return load(pair, v); }
+  static HWY_INLINE Vector odd(const std::byte* pair, int v) { return load(pair + 4 * kPanel, v); }
+};
+
+// acc[r][v] += x[r] * w[v]
+template <int R, int V>
+HWY_INLINE void multiply_add(Vector (&acc)[R][V], const Vector (&w)[V], const float* x,
+                             int64_t stride) {
+  for (int r = 0; r < R; ++r) {
+    const Vector broadcast = hn::Set(Floats(), x[r * stride]);
+    for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(w[v], broadcast, acc[r][v]);
+  }
+}
+
+// Sums `count` inputs for R rows and P neighbouring panels, and adds them to y.
+template <class Weight, int R, int P>
+HWY_INLINE void tile(const std::byte* weights, int64_t panel_bytes, const float* bias,
+                     const float* x, int64_t x_stride, int64_t count, float* y, int64_t y_stride,
+                     bool accumulate) {
+  constexpr int kVectors = P * kPanelVectors;
+  Vector acc[R][kVectors];
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(Floats());
+  }
+  Vector w[kVectors];
+  const auto load = [&](auto half) HWY_ATTR {
+    for (int v = 0; v < kVectors; ++v) {
+      w[v] = half(weights + v / kPanelVectors * panel_bytes, v % kPanelVectors);
+    }
+  };
+  for (int64_t k = 0; k + 2 <= count; k += 2) {
+    for (int p = 0; p < P; ++p) {
+      for (int64_t line = 0; line < Weight::kPairBytes; line += 64) {
+        hwy::Prefetch(weights + p * panel_bytes + kPrefetch + line);
+      }
+    }
+    load(Weight::even);
+    multiply_add(acc, w, x + k, x_stride);
+    load(Weight::odd);
+    multiply_add(acc, w, x + k + 1, x_stride);
+    weights += Weight::kPairBytes;
+  }
+  if (count % 2 == 1) {
+    load(Weight::even);
+    multiply_add(acc, w, x + count - 1, x_stride);
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      float* const to = y + r * y_stride + v * kLanes;
+      Vector sum = acc[r][v];
+      if (bias != nullptr) sum = hn::Add(sum, hn::LoadU(Floats(), bias + v * kLanes));
+      if (accumulate) sum = hn::Add(sum, hn::LoadU(Floats(), to));
+      hn::StoreU(sum, Floats(), to);
+    }
+  }
+}
+
+// `rows` rows (at most kMaxRows), P panels from `panel` on, inputs [k, k + count).
+template <class Weight, int R, int P>
+void run_tile(const PackedShape& shape, const LinearCall& call, int64_t row, int64_t panel,
+              int64_t k, int64_t count) {
+  const int64_t output = panel * kPanel;
+  const std::byte* weights = static_cast<const std::byte*>(call.weights) +
+                             panel * shape.panel_bytes() + k / 2 * Weight::kPairBytes;
+  const float* bias = call.bias == nullptr || k > 0 ? nullptr : call.bias + output;
+  const float* x = call.x + row * call.x_stride + k;
+  float* y = call.y + row * call.y_stride + output;
+  const bool accumulate = call.accumulate || k > 0;
+  const int64_t columns = std::min<int64_t>(shape.out - output, P * kPanel);
+  if (columns == P * kPanel) {
+    tile<Weight, R, P>(weights, shape.panel_bytes(), bias, x, call.x_stride, count, y,
+                       call.y_stride, accumulate);
+    return;
+  }
+  std::array<float, R * P * kPanel> edge{};  // the last panel may be wider than y
+  for (int r = 0; r < R && accumulate; ++r) {
+    std::copy_n(y + r * call.y_stride, columns, edge.data() + r * P * kPanel);
+  }
+  tile<Weight, R, P>(weights, shape.panel_bytes(), bias, x, call.x_stride, count, edge.data(),
+                     P * kPanel, accumulate);
+  for (int r = 0; r < R; ++r) {
+    std::copy_n(edge.data() + r * P * kPanel, columns, y + r * call.y_stride);
+  }
+}
+
+template <class Weight, int P>
+void run_rows(const PackedShape& shape, const LinearCall& call, int64_t first_row, int64_t rows,
+              int64_t panel) {
+  using Tile = void (*)(const PackedShape&, const LinearCall&, int64_t, int64_t, int64_t, int64_t);
+  static constexpr auto kTiles = []<size_t... R>(std::index_sequence<R...>) {
+    return std::array<Tile, sizeof...(R)>{run_tile<Weight, R + 1, P>...};
+  }
+  (std::make_index_sequence < P == 1 ? kMaxRows : kPairRows > ());
+  const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;  // of sizes that differ by at most one
+  for (int64_t k = 0; k < shape.in; k += kSumBlock) {
+    const int64_t count = std::min(kSumBlock, shape.in - k);
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t begin = rows * t / tiles, end = rows * (t + 1) / tiles;
+      kTiles[static_cast<size_t>(end - begin - 1)](shape, call, first_row + begin, panel, k, count);
+    }
+  }
+}
+
+template <class Weight>
+void run_panels(const PackedShape& shape, const LinearCall& call) {
+  for (int64_t row = 0; row < call.rows; row += kRowBlock) {
+    const int64_t rows = std::min(kRowBlock, call.rows - row);
+    int64_t panel = call.first_panel;
+    if (rows <= kPairRows) {
+      for (; panel + 2 <= call.last_panel; panel += 2) {
+        run_rows<Weight, 2>(shape, call, row, rows, panel);
+      }
+    }
+    for (; panel < call.last_panel; ++panel) run_rows<Weight, 1>(shape, call, row, rows, panel);
+  }
+}
+
+void run(const PackedShape& shape, const LinearCall& call) {
+  switch (shape.type) {
+    case WeightType::kBfloat16:
+      return run_panels<Bfloat16>(shape, call);
+    case WeightType::kFloat16:
+      return run_panels<Float16>(shape, call);
+    case WeightType::kFloat32:
+      return run_panels<Float32>(shape, call);
+  }
+}
+
+constexpr LinearKernels kKernels = {kPanel, run};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace surprisal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace surprisal {
+
+const LinearKernels& linear_kernels(CpuPath path) {
+#if HWY_TARGETS & HWY_AVX3
+  if (path == CpuPath::kAvx512) return N_AVX3::kKernels;
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (path == CpuPath::kAvx2) return N_AVX2::kKernels;
+#endif
+  return HWY_STATIC_DISPATCH(kKernels);
+}
+
+}  // namespace surprisal
+#endif

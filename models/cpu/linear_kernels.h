@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+
+#include "models/cpu/cpu_path.h"
+
+namespace surprisal {
+
+/// How packed weights are stored; the arithmetic is float32 for all of them.
+enum class WeightType : uint8_t { kBfloat16, kFloat16, kFloat32 };
+
+/// Bytes of one stored weight.
+constexpr int64_t weight_bytes(WeightType type) {
+  return type == WeightType::kFloat32 ? 4 : 2;
+}
+
+/// Packed layout. Outputs are dealt into panels as wide as two vectors of the CPU path, padded with
+/// zero weights; within a panel the weights of input 0 and 1 come first, then those of 2 and 3, and
+/// so on, so that a product reads memory strictly forwards. A pair of inputs is stored as
+///   float16, float32:  [2][panel]   (input, output)
+///   bfloat16:          [panel][2]   (output, input), because one 32-bit word then widens to the
+///   even
+///                                   input with a shift and to the odd one with a mask
+/// An odd last input is paired with zeros.
+struct PackedShape {
+  int64_t in = 0, out = 0;
+  int64_t panel = 0;  ///< outputs per panel, from LinearKernels
+  WeightType type = WeightType::kFloat32;
+
+  int64_t panels() const { return (out + panel - 1) / panel; }
+  int64_t panel_bytes() const { return (in + 1) / 2 * 2 * panel * weight_bytes(type); }
+  int64_t bytes() const { return panels() * panel_bytes(); }
+  /// Where weight (output, input) lies, counted in weights from the start.
+  int64_t index(int64_t output, int64_t input) const {
+    const int64_t pair = (output / panel) * ((in + 1) / 2) + input / 2;
+    const int64_t lane = output % panel, odd = input % 2;
+    return pair * 2 * panel + (type == WeightType::kBfloat16 ? lane * 2 + odd : odd * panel + lane);
+  }
+};
+
+/// One product y = x W^T (+ bias) restricted to some panels.
+struct LinearCall {
+  const void* weights;  ///< packed, 64-byte aligned
+  const float* bias;    ///< [panels * panel] or null
+  const float* x;       ///< [rows, in], `x_stride` floats from row to row
+  float* y;             ///< [rows, out], `y_stride` floats from row to row
+  int64_t x_stride, y_stride, rows;
+  int64_t first_panel, last_panel;  ///< [first, last)
+  bool accumulate;                  ///< y += instead of y =
+};
+
+/// The compilation of the kernels for one CPU path.
+struct LinearKernels {
+  int64_t panel;
+  void (*run)(const PackedShape& shape, const LinearCall& call);
+};
+const LinearKernels& linear_kernels(CpuPath path);
+
+/// Inputs summed in one go before the sum is added to y. Part of what defines a result's bits; it
+/// bounds both the rounding error and the part of a panel that a tile of rows uses from the cache.
+inline constexpr int64_t kSumBlock = 768;
+
+}  // namespace surprisal

@@ -1,0 +1,107 @@
+#include "models/cpu/packed_linear.h"
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+
+#include <algorithm>
+
+#include "lib/error.h"
+
+namespace surprisal {
+namespace {
+
+WeightType weight_type(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kBFloat16:
+      return WeightType::kBfloat16;
+    case at::kHalf:
+      return WeightType::kFloat16;
+    case at::kFloat:
+      return WeightType::kFloat32;
+    default:
+      throw Error(ErrorCode::kUnsupported, std::string("weights of dtype ") + c10::toString(dtype) +
+                                               " have no CPU kernel; expected bfloat16, float16 "
+                                               "or float32");
+  }
+}
+
+PackedShape packed_shape(int64_t out, int64_t in, at::ScalarType dtype, CpuPath path) {
+  return {.in = in, .out = out, .panel = linear_kernels(path).panel, .type = weight_type(dtype)};
+}
+
+template <class T>
+void pack(const PackedShape& shape, const T* from, T* to) {
+  const int64_t odd_step = shape.index(0, 1);
+  for (int64_t output = 0; output < shape.out; ++output) {
+    T* const column = to + shape.index(output, 0);
+    for (int64_t input = 0; input < shape.in; ++input) {
+      column[input / 2 * 2 * shape.panel + input % 2 * odd_step] = *from++;
+    }
+  }
+}
+
+template <class T>
+void unpack(const PackedShape& shape, const std::byte* weights, int64_t output, float* to) {
+  const T* const column = reinterpret_cast<const T*>(weights) + shape.index(output, 0);
+  const int64_t odd_step = shape.index(0, 1);
+  for (int64_t input = 0; input < shape.in; ++input) {
+    to[input] = static_cast<float>(column[input / 2 * 2 * shape.panel + input % 2 * odd_step]);
+  }
+}
+
+}  // namespace
+
+int64_t PackedLinear::packed_bytes(int64_t out, int64_t in, at::ScalarType dtype, CpuPath path) {
+  const PackedShape shape = packed_shape(out, in, dtype, path);
+  return WeightArena::rounded(shape.bytes()) +
+         WeightArena::rounded(shape.panels() * shape.panel * 4);
+}
+
+PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightArena& arena,
+                           CpuPath path)
+    : shape_(packed_shape(weight.size(0), weight.size(1), weight.scalar_type(), path)),
+      kernels_(&linear_kernels(path)),
+      weights_(arena.take(shape_.bytes())) {
+  const at::Tensor rows = weight.contiguous();
+  if (shape_.type == WeightType::kFloat32) {
+    pack(shape_, rows.const_data_ptr<float>(), reinterpret_cast<float*>(weights_));
+  } else {  // bfloat16 and float16 alike: sixteen bits that move unchanged
+    pack(shape_, static_cast<const uint16_t*>(rows.const_data_ptr()),
+         reinterpret_cast<uint16_t*>(weights_));
+  }
+  if (!bias.defined()) return;
+  const at::Tensor values = bias.to(at::kFloat).contiguous();
+  bias_ = reinterpret_cast<float*>(arena.take(shape_.panels() * shape_.panel * 4));
+  std::copy_n(values.const_data_ptr<float>(), shape_.out, bias_);
+}
+
+std::pair<int64_t, int64_t> PackedLinear::outputs_of(WorkShare share) const {
+  const auto outputs = [&](int64_t panel) { return std::min(panel * shape_.panel, shape_.out); };
+  return {outputs(share.begin(shape_.panels())), outputs(share.end(shape_.panels()))};
+}
+
+void PackedLinear::forward(Input x, int64_t rows, Output y, WorkShare share, Store store) const {
+  kernels_->run(shape_, {.weights = weights_,
+                         .bias = bias_,
+                         .x = x.data,
+                         .y = y.data,
+                         .x_stride = x.stride,
+                         .y_stride = y.stride,
+                         .rows = rows,
+                         .first_panel = share.begin(shape_.panels()),
+                         .last_panel = share.end(shape_.panels()),
+                         .accumulate = store == Store::kAdd});
+}
+
+void PackedLinear::unpack_row(int64_t output, float* to) const {
+  switch (shape_.type) {
+    case WeightType::kBfloat16:
+      return unpack<c10::BFloat16>(shape_, weights_, output, to);
+    case WeightType::kFloat16:
+      return unpack<c10::Half>(shape_, weights_, output, to);
+    case WeightType::kFloat32:
+      return unpack<float>(shape_, weights_, output, to);
+  }
+}
+
+}  // namespace surprisal

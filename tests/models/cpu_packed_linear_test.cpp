@@ -1,0 +1,154 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <vector>
+
+#include "lib/error.h"
+#include "models/cpu/packed_linear.h"
+
+namespace surprisal {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kUntouched = -12345.0f;
+
+struct Layer {
+  at::Tensor weight, bias;
+  WeightArena arena;
+  PackedLinear packed;
+  Layer(at::Tensor w, at::Tensor b, CpuPath path)
+      : weight(std::move(w)),
+        bias(std::move(b)),
+        arena(
+            PackedLinear::packed_bytes(weight.size(0), weight.size(1), weight.scalar_type(), path)),
+        packed(weight, bias, arena, path) {}
+};
+
+// Calls forward() on rows that are embedded in wider buffers: NaN beyond the inputs, which must not
+// be read, and a mark beyond the outputs and rows, which must not be written.
+at::Tensor forward(const PackedLinear& layer, const at::Tensor& x, int ranks = 1,
+                   const at::Tensor& add_to = {}) {
+  const int64_t rows = x.size(0), out = layer.out_features();
+  const at::Tensor wide = at::full({rows, x.size(1) + 3}, kNan);
+  wide.narrow(1, 0, x.size(1)).copy_(x);
+  const at::Tensor y = at::full({rows + 1, out + 5}, kUntouched);
+  if (add_to.defined()) y.narrow(0, 0, rows).narrow(1, 0, out).copy_(add_to);
+  for (int rank = 0; rank < ranks; ++rank) {
+    layer.forward({wide.const_data_ptr<float>(), wide.size(1)}, rows,
+                  {y.mutable_data_ptr<float>(), y.size(1)}, {rank, ranks},
+                  add_to.defined() ? PackedLinear::Store::kAdd : PackedLinear::Store::kReplace);
+  }
+  EXPECT_TRUE(y.narrow(1, out, 5).eq(kUntouched).all().item<bool>());
+  EXPECT_TRUE(y[rows].eq(kUntouched).all().item<bool>());
+  return y.narrow(0, 0, rows).narrow(1, 0, out).contiguous();
+}
+
+at::Tensor integers(at::IntArrayRef shape) {
+  return at::randint(-8, 9, shape).to(at::kFloat);
+}
+
+class PackedLinearTest : public testing::TestWithParam<std::tuple<CpuPath, at::ScalarType>> {
+ protected:
+  void SetUp() override { at::manual_seed(1); }
+  CpuPath path() const { return std::get<0>(GetParam()); }
+  at::ScalarType dtype() const { return std::get<1>(GetParam()); }
+};
+
+// Small integers make every sum exact in float32, so that a missing, doubled or misplaced product
+// shows whatever its size.
+TEST_P(PackedLinearTest, IsExactOnIntegersOfAwkwardShapes) {
+  const std::vector<std::pair<int64_t, int64_t>> shapes = {
+      {1, 1},    {2, 1},    {15, 2},   {16, 3},    {17, 64},  {31, 5},
+      {33, 767}, {64, 768}, {47, 769}, {96, 1537}, {100, 576}};
+  for (const auto& [out, in] : shapes) {
+    const at::Tensor weight = integers({out, in}), bias = integers({out});
+    const Layer plain(weight.to(dtype()), {}, path());
+    const Layer biased(weight.to(dtype()), bias.to(dtype()), path());
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 37, 70}) {
+      SCOPED_TRACE(testing::Message() << "out " << out << " in " << in << " rows " << rows);
+      const at::Tensor x = integers({rows, in}), before = integers({rows, out});
+      const at::Tensor expected = at::matmul(x, weight.t());
+      EXPECT_TRUE(forward(plain.packed, x).equal(expected));
+      EXPECT_TRUE(forward(biased.packed, x, 2).equal(expected + bias));
+      EXPECT_TRUE(forward(biased.packed, x, 1, before).equal(expected + bias + before));
+    }
+  }
+}
+
+TEST_P(PackedLinearTest, ManyRowsCrossTheRowBlocks) {
+  const at::Tensor weight = integers({40, 70}), x = integers({401, 70});
+  const Layer layer(weight.to(dtype()), {}, path());
+  EXPECT_TRUE(forward(layer.packed, x).equal(at::matmul(x, weight.t())));
+}
+
+// Rounding of 1,536 products of size about 1 stays far below this, one missing product far above.
+constexpr double kTolerance = 2e-4;
+
+TEST_P(PackedLinearTest, AgreesWithDoublePrecision) {
+  const at::Tensor weight = at::randn({130, 1536}).to(dtype()), x = at::randn({9, 1536});
+  const Layer layer(weight, {}, path());
+  const at::Tensor expected = at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t());
+  EXPECT_LT((forward(layer.packed, x) - expected).abs().max().item<double>(), kTolerance);
+}
+
+TEST_P(PackedLinearTest, RowsHaveTheSameBitsInAnyCompany) {
+  const at::Tensor weight = at::randn({77, 1600}).to(dtype()), x = at::randn({70, 1600});
+  const Layer layer(weight, at::randn({77}), path());
+  const at::Tensor together = forward(layer.packed, x);
+  for (int64_t rows = 1; rows <= 70; ++rows) {
+    const at::Tensor part = x.narrow(0, 70 - rows, rows);
+    EXPECT_TRUE(forward(layer.packed, part, static_cast<int>(rows % 3) + 1)
+                    .equal(together.narrow(0, 70 - rows, rows)))
+        << rows;
+  }
+}
+
+TEST_P(PackedLinearTest, UnpacksRows) {
+  const at::Tensor weight = at::randn({45, 33}).to(dtype());
+  const Layer layer(weight, {}, path());
+  const at::Tensor row = at::empty({33});
+  for (int64_t i = 0; i < 45; ++i) {
+    layer.packed.unpack_row(i, row.mutable_data_ptr<float>());
+    EXPECT_TRUE(row.equal(weight[i].to(at::kFloat)));
+  }
+}
+
+TEST_P(PackedLinearTest, SharesCoverTheOutputs) {
+  const Layer layer(at::zeros({100, 2}, dtype()), {}, path());
+  int64_t next = 0;
+  for (int rank = 0; rank < 3; ++rank) {
+    const auto [begin, end] = layer.packed.outputs_of({rank, 3});
+    EXPECT_EQ(begin, next);
+    next = end;
+  }
+  EXPECT_EQ(next, 100);
+}
+
+INSTANTIATE_TEST_SUITE_P(, PackedLinearTest,
+                         testing::Combine(testing::ValuesIn(available_cpu_paths()),
+                                          testing::Values(at::kBFloat16, at::kHalf, at::kFloat)),
+                         [](const auto& test) {
+                           return std::string(cpu_path_name(std::get<0>(test.param))) + "_" +
+                                  c10::toString(std::get<1>(test.param));
+                         });
+
+TEST(PackedLinear, PathsWithFusedMultiplyAddGiveTheSameBits) {
+  at::manual_seed(2);
+  const at::Tensor weight = at::randn({50, 777}).to(at::kBFloat16), x = at::randn({7, 777});
+  at::Tensor first;
+  for (const CpuPath path : available_cpu_paths()) {
+    if (path == CpuPath::kPortable) continue;
+    const Layer layer(weight, {}, path);
+    const at::Tensor y = forward(layer.packed, x);
+    if (!first.defined()) first = y;
+    EXPECT_TRUE(y.equal(first)) << cpu_path_name(path);
+  }
+}
+
+TEST(PackedLinear, RefusesOtherDtypes) {
+  EXPECT_THROW(PackedLinear::packed_bytes(2, 2, at::kDouble), Error);
+}
+
+}  // namespace
+}  // namespace surprisal

@@ -1,0 +1,15 @@
+#pragma once
+
+namespace surprisal::bench {
+
+/// What this machine can do at best, measured with all `threads` at once.
+struct Roof {
+  double read_bytes_per_second;  ///< from memory, sequentially, in huge pages
+  double flops_per_second;       ///< float32 multiply-add on the CPU path in use, 2 per lane
+};
+
+/// Takes about half a second. The best of several short runs, so that other programs' bursts do not
+/// lower the roof.
+Roof measure_roof(int threads);
+
+}  // namespace surprisal::bench
