@@ -1,12 +1,15 @@
 #include "samplers/greedy.h"
 
+#include <cmath>
+
 namespace surprisal {
 
+bool can_emit(const StepView& view, TokenId token) {
+  const auto index = static_cast<size_t>(token);
+  return token >= 0 && index < view.logits.size() && std::isfinite(view.logits[index]);
+}
+
 Decision forced_decision(const StepView& view, TokenId token, ActionKind kind) {
-  if (token < 0 || static_cast<size_t>(token) >= view.logits.size())
-    throw Error(ErrorCode::kConfig, "token " + std::to_string(token) +
-                                        " is outside the vocabulary of " +
-                                        std::to_string(view.logits.size()));
   Decision decision;
   decision.action = Emit{token};
   decision.kind = kind;

@@ -12,8 +12,10 @@ class Greedy : public Sampler {
   static SamplerEntry entry();
 };
 
-/// To emit a token with certainty.
-/// @throws Error(kConfig) on a token outside the vocabulary
+/// Whether a token is in the vocabulary and not banned.
+bool can_emit(const StepView& view, TokenId token);
+
+/// To emit a token with certainty; it must be one that can_emit().
 Decision forced_decision(const StepView& view, TokenId token, ActionKind kind);
 
 /// To emit the most likely token: what every sampler's argmax action does.

@@ -17,7 +17,7 @@ float number(ParamReader& params, const char* name, double default_value, const 
 
 }  // namespace
 
-EntropixConfig::EntropixConfig(ParamReader& p)
+EntropixConfig::EntropixConfig(ParamReader& p, const SamplerContext& context)
     : temp(number(p, "temp", 0.666, "", "base temperature", {.min = 0, .min_exclusive = true})),
       top_p(number(p, "top_p", 0.90, "", "base top_p (inverted: see the README)",
                    {.min = 0, .max = 1})),
@@ -48,8 +48,10 @@ EntropixConfig::EntropixConfig(ParamReader& p)
       ada_temp_attn(number(p, "ada_temp_attn", 0.2, "", "between: heat per attention H + V")),
       ada_temp_agree(number(p, "ada_temp_agree", 0.2, "", "between: heat less per agreement")),
       ada_top_p(number(p, "ada_top_p", 0.1, "", "between: top_p per attention varentropy")),
-      ada_top_k_int(number(p, "ada_top_k_int", 0.3, "", "between: top_k per interaction strength")),
-      ada_top_k_agree(number(p, "ada_top_k_agree", 0.2, "", "between: top_k less per agreement")),
+      ada_top_k_int(
+          p.number("ada_top_k_int", 0.3, {}, "", "between: top_k per interaction strength")),
+      ada_top_k_agree(
+          p.number("ada_top_k_agree", 0.2, {}, "", "between: top_k less per agreement")),
       ada_min_p(number(p, "ada_min_p", 0.5, "", "accepted, and without effect as in the original")),
       ada_score_logits_ent(number(p, "ada_score_logits_ent", 0.1, "", "score: 1 - H")),
       ada_score_attn_ent(number(p, "ada_score_attn_ent", 0.2, "", "score: 1 - attention H")),
@@ -61,18 +63,23 @@ EntropixConfig::EntropixConfig(ParamReader& p)
           p.integer("clarifying_token", kEllipsis, {.min = 0, .max = 0x7fffffff}, "token id",
                     "high/low: emitted once; the default is ' ...' in Llama 3's vocabulary"))),
       cache_slots(p.integer("cache_slots", 4096, {.min = 1, .max = 1 << 20}, "slots",
-                            "length of the cache whose empty slots enter the attention metrics")) {}
+                            "length of the cache whose empty slots enter the attention metrics")) {
+  if (context.vocab_size > 0 && clarifying_token >= context.vocab_size)
+    throw p.error("clarifying_token", "token " + std::to_string(clarifying_token) +
+                                          " is outside the model's vocabulary of " +
+                                          std::to_string(context.vocab_size));
+}
 
 RaceSettings EntropixConfig::adaptive_settings(const EntropixMetrics& m) const {
   const float temperature =
       temp * (1 + ada_temp_logits * (m.logits_entropy + m.logits_varentropy) +
               ada_temp_attn * (m.attn_entropy + m.attn_varentropy) - ada_temp_agree * m.agreement);
   const float top_p_adapted = std::clamp(top_p * (1 + ada_top_p * m.attn_varentropy), 0.1F, 1.0F);
-  const float top_k_adapted =
-      std::nearbyint(static_cast<float>(top_k) *
-                     (1 + ada_top_k_int * m.interaction_strength - ada_top_k_agree * m.agreement));
-  return {temperature, top_p_adapted,
-          static_cast<int64_t>(std::clamp(top_k_adapted, 1.0F, 100.0F))};
+  const double top_k_adapted =
+      static_cast<double>(top_k) *
+      (1 + ada_top_k_int * m.interaction_strength - ada_top_k_agree * m.agreement);
+  const float rounded = std::nearbyint(static_cast<float>(top_k_adapted));
+  return {temperature, top_p_adapted, static_cast<int64_t>(std::clamp(rounded, 1.0F, 100.0F))};
 }
 
 float EntropixConfig::adaptive_confidence(const EntropixMetrics& m) const {

@@ -14,7 +14,7 @@ namespace surprisal {
 /// Source: xjdr-alt/entropix@e55e9a3 entropix/sampler.py SamplerConfig.
 struct EntropixConfig {
   /// @throws Error(kConfig)
-  explicit EntropixConfig(ParamReader& params);
+  EntropixConfig(ParamReader& params, const SamplerContext& context);
 
   float temp, top_p;
   int64_t top_k;
@@ -25,7 +25,8 @@ struct EntropixConfig {
   float hehv_attn_ent_coef, hehv_attn_vent_offset, hehv_attn_vent_coef;
   int64_t n_adaptive_samples;
   float ada_temp_logits, ada_temp_attn, ada_temp_agree, ada_top_p;
-  float ada_top_k_int, ada_top_k_agree, ada_min_p;
+  double ada_top_k_int, ada_top_k_agree;  ///< used outside of JAX, in double
+  float ada_min_p;
   float ada_score_logits_ent, ada_score_attn_ent, ada_score_logits_vent, ada_score_attn_vent;
   float ada_score_agree, ada_score_int;
   TokenId clarifying_token;

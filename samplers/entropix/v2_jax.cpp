@@ -17,7 +17,7 @@ constexpr JaxKey kFixedKey = jax_key(1337);
 class EntropixV2Jax : public Sampler {
  public:
   EntropixV2Jax(ParamReader& params, const SamplerContext& context)
-      : c_(params), label_(entropix_label(context)) {}
+      : c_(params, context), label_(entropix_label(context)) {}
 
   Needs needs() const override { return {.padded_slots = c_.cache_slots}; }
 
@@ -60,7 +60,9 @@ class EntropixV2Jax : public Sampler {
   /// history, since tokens are joined on axis 0.
   Decision high_low(const StepView& view, const EntropixMetrics& m) const {
     const auto generated = view.generated();
-    if (std::find(generated.begin(), generated.end(), c_.clarifying_token) == generated.end())
+    const bool asked =
+        std::find(generated.begin(), generated.end(), c_.clarifying_token) != generated.end();
+    if (!asked && can_emit(view, c_.clarifying_token))
       return forced_decision(view, c_.clarifying_token, ActionKind::kThink);
     const float heat = c_.helv_attn_ent_offset + c_.helv_attn_ent_coef * m.attn_entropy;
     return sample(view, {std::min(1.5F, c_.temp * heat), c_.top_p, c_.top_k});

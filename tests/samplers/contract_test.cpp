@@ -1,0 +1,222 @@
+// What every registered sampler must do, by its name in the registry.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "tests/samplers/sampler_fixture.h"
+
+namespace surprisal {
+namespace {
+
+using test::kBanned;
+
+/// Whether a decision chose a token (others are the engine's affair).
+bool emits(const Decision& decision) {
+  return std::holds_alternative<Emit>(decision.action);
+}
+
+class SamplerContract : public testing::TestWithParam<std::string> {
+ protected:
+  SamplerContract() : sampler_(test::sampler_of("{type: " + GetParam() + "}")) {}
+
+  Decision decide(const test::Row& row, SamplerState* state, uint64_t seed, uint32_t position = 3) {
+    return sampler_->decide(row.view, state, Draws(seed, position));
+  }
+
+  std::unique_ptr<Sampler> sampler_;
+};
+
+/// Rows of many shapes: spread, peaked, flat, two-valued, extreme, almost all banned.
+std::vector<std::vector<float>> adversarial_rows() {
+  std::vector<std::vector<float>> rows;
+  for (const float spread : {0.001F, 1.0F, 5.0F, 1e4F})
+    rows.push_back(test::random_logits(200, static_cast<unsigned>(rows.size()), spread));
+  rows.emplace_back(200, 0.0F);
+  rows.emplace_back(200, -1e4F);
+  rows.emplace_back(200, std::numeric_limits<float>::denorm_min());
+  std::vector<float> two_valued(200, -3.0F);
+  for (size_t i = 0; i < 200; i += 7) two_valued[i] = 3;
+  rows.push_back(two_valued);
+  std::vector<float> mostly_banned(200, kBanned);
+  mostly_banned[11] = 1;
+  mostly_banned[150] = 0.5F;
+  rows.push_back(mostly_banned);
+  std::vector<float> half_banned = test::random_logits(200, 77);
+  for (size_t i = 0; i < 200; i += 2) half_banned[i] = kBanned;
+  rows.push_back(half_banned);
+  return rows;
+}
+
+TEST_P(SamplerContract, SameSeedSameDecision) {
+  for (const auto& logits : adversarial_rows()) {
+    test::Row row(logits, {1, 2, 3});
+    row.attend(1);
+    const auto first = sampler_->start(), second = sampler_->start();
+    for (uint32_t position = 3; position < 30; ++position) {
+      const Decision a = decide(row, first.get(), 5, position);
+      const Decision b = decide(row, second.get(), 5, position);
+      ASSERT_EQ(emits(a), emits(b));
+      ASSERT_EQ(test::emitted(a), test::emitted(b));
+      ASSERT_EQ(a.kept, b.kept);
+    }
+  }
+}
+
+TEST_P(SamplerContract, TokensAreKeptOnesAndNeverBanned) {
+  for (const auto& logits : adversarial_rows()) {
+    test::Row row(logits, {1, 2, 3});
+    row.attend(2);
+    row.view.want_distribution = true;
+    const auto state = sampler_->start();
+    for (uint32_t position = 3; position < 40; ++position) {
+      const Decision decision = decide(row, state.get(), position, position);
+      if (!emits(decision)) continue;
+      const TokenId token = test::emitted(decision);
+      ASSERT_GE(token, 0);
+      ASSERT_LT(static_cast<size_t>(token), logits.size());
+      ASSERT_NE(logits[static_cast<size_t>(token)], kBanned);
+      ASSERT_EQ(static_cast<size_t>(decision.kept), decision.distribution.size());
+      double total = 0;
+      bool kept = false;
+      for (const Candidate& candidate : decision.distribution) {
+        total += candidate.probability;
+        kept |= candidate.token == token;
+        ASSERT_NE(logits[static_cast<size_t>(candidate.token)], kBanned);
+      }
+      ASSERT_TRUE(kept);
+      ASSERT_NEAR(total, 1, 1e-4);  // up to 200 float32 probabilities
+      ASSERT_LE(decision.sampling_logprob, 0);
+    }
+  }
+}
+
+TEST_P(SamplerContract, InputStaysUntouched) {
+  for (const auto& logits : adversarial_rows()) {
+    test::Row row(logits, {1, 2, 3});
+    row.attend(3);
+    const auto state = sampler_->start();
+    decide(row, state.get(), 1);
+    EXPECT_EQ(row.logits, logits);
+    EXPECT_EQ(row.tokens, (std::vector<TokenId>{1, 2, 3}));
+  }
+}
+
+TEST_P(SamplerContract, OneHotRowGivesThatToken) {
+  std::vector<float> logits(100, kBanned);
+  logits[42] = -5;
+  test::Row row(logits, {1, 2, 3});
+  row.attend(4);
+  const auto state = sampler_->start();
+  for (uint32_t position = 3; position < 20; ++position)
+    EXPECT_EQ(test::emitted(decide(row, state.get(), position, position)), 42);
+}
+
+TEST_P(SamplerContract, RowsThatAreNoDistributionAreErrors) {
+  std::vector<float> logits(100, 1.0F);
+  logits[17] = std::numeric_limits<float>::quiet_NaN();
+  try {
+    const test::Row row(logits, {1});
+    ADD_FAILURE() << "NaN was accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kNumeric);
+    EXPECT_NE(std::string(error.what()).find("17"), std::string::npos);
+  }
+}
+
+TEST_P(SamplerContract, ClonedStateGoesOnIndependently) {
+  const auto rows = adversarial_rows();
+  auto state = sampler_->start();
+  std::unique_ptr<SamplerState> clone;
+  std::vector<TokenId> original, copied;
+  for (uint32_t position = 3; position < 63; ++position) {
+    if (position == 33 && state) clone = state->clone();
+    test::Row row(rows[position % 4], {1, 2, 3});
+    row.attend(position);
+    const TokenId token = test::emitted(decide(row, state.get(), 8, position));
+    sampler_->observe(std::max(token, 0), TokenSource::kSampled, state.get());
+    if (position >= 33) original.push_back(token);
+  }
+  for (uint32_t position = 33; position < 63; ++position) {  // the original's steps left it alone
+    test::Row row(rows[position % 4], {1, 2, 3});
+    row.attend(position);
+    copied.push_back(test::emitted(decide(row, clone.get(), 8, position)));
+    sampler_->observe(std::max(copied.back(), 0), TokenSource::kSampled, clone.get());
+  }
+  EXPECT_EQ(original, copied);
+}
+
+TEST_P(SamplerContract, RequestsDoNotInfluenceEachOther) {
+  const auto rows = adversarial_rows();
+  const auto run = [&](bool with_neighbour) {
+    const auto state = sampler_->start(), neighbour = sampler_->start();
+    std::vector<TokenId> tokens;
+    for (uint32_t position = 3; position < 40; ++position) {
+      if (with_neighbour) {
+        test::Row other(rows[(position + 1) % 4], {9});
+        other.attend(99);
+        decide(other, neighbour.get(), 77, position);
+      }
+      test::Row row(rows[position % 4], {1, 2, 3});
+      row.attend(position);
+      tokens.push_back(test::emitted(decide(row, state.get(), 8, position)));
+    }
+    return tokens;
+  };
+  EXPECT_EQ(run(false), run(true));
+}
+
+TEST_P(SamplerContract, UnknownParametersAreRefused) {
+  try {
+    test::sampler_of("type: " + GetParam() + "\nno_such_parameter: 1\n");
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kUnknownName);
+    EXPECT_NE(std::string(error.what()).find("test.yaml:2"), std::string::npos) << error.what();
+  }
+}
+
+/// A value that no parameter of that kind can have.
+std::vector<std::string> bad_values(const ParamDoc& doc) {
+  std::vector<std::string> values;
+  if (doc.type == "number" || doc.type == "integer") values = {"text", "[1]", ".nan"};
+  if (doc.type == "bool") values = {"maybe", "2"};
+  if (doc.type.starts_with("list of numbers") || doc.type.starts_with("list of integers"))
+    values = {"[x]", "{a: 1}"};
+  if (doc.type == "string" && !doc.allowed.empty()) values = {"no_such_choice"};
+  if (doc.allowed.starts_with(">= 0")) values.push_back("-1");
+  if (doc.allowed.starts_with("> 0")) values.push_back("0");
+  return values;
+}
+
+/// Every documented parameter refuses nonsense with an error that names it.
+TEST_P(SamplerContract, BadParametersAreRefusedByName) {
+  ParamReader reader = ParamReader::describing(GetParam());
+  const SamplerEntry entry = builtin_samplers().get(GetParam());
+  entry.create(reader, {});
+  for (const ParamDoc& doc : reader.docs()) {
+    EXPECT_FALSE(doc.description.empty()) << doc.name;
+    const size_t dot = doc.name.find('.');
+    if (doc.name.find("steps.") != std::string::npos) continue;  // below, as chain steps
+    for (const std::string& value : bad_values(doc)) {
+      const std::string yaml =
+          dot == std::string::npos
+              ? doc.name + ": " + value
+              : doc.name.substr(0, dot) + ": {" + doc.name.substr(dot + 1) + ": " + value + "}";
+      try {
+        test::sampler_of("type: " + GetParam() + "\n" + yaml);
+        ADD_FAILURE() << "accepted " << yaml;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kConfig) << yaml;
+        EXPECT_NE(std::string(error.what()).find(doc.name.substr(dot + 1)), std::string::npos)
+            << error.what();
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SamplerContract, testing::ValuesIn(builtin_samplers().names()),
+                         [](const auto& instance) { return instance.param; });
+
+}  // namespace
+}  // namespace surprisal

@@ -1,0 +1,225 @@
+#include "samplers/quadrant/quadrant.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/samplers/sampler_fixture.h"
+
+namespace surprisal {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// One token far above the rest: low entropy, low varentropy.
+std::vector<float> peak() {
+  std::vector<float> logits(64, 0.0F);
+  logits[7] = 20;
+  return logits;
+}
+/// All alike: entropy ln 64 = 4.16, varentropy 0.
+std::vector<float> flat() {
+  return std::vector<float>(64, 1.0F);
+}
+/// Two equal peaks above nothing: entropy ln 2.
+std::vector<float> fork() {
+  std::vector<float> logits(64, 0.0F);
+  logits[3] = logits[9] = 20;
+  return logits;
+}
+/// One peak of half the mass over a flat rest: middling entropy, large varentropy.
+std::vector<float> wild() {
+  std::vector<float> logits(64, 0.0F);
+  logits[5] = std::log(63.0F);
+  return logits;
+}
+
+/// A sampler and the state of one answer.
+struct Answer {
+  explicit Answer(const std::string& yaml)
+      : sampler(test::sampler_of("{type: quadrant, " + yaml + "}")), state(sampler->start()) {}
+
+  Decision step(const std::vector<float>& logits, uint64_t seed = 1) {
+    test::Row row(logits);
+    row.attend(static_cast<unsigned>(position));
+    row.view.remaining_tokens = remaining;
+    return sampler->decide(row.view, state.get(), Draws(seed, position++));
+  }
+
+  std::unique_ptr<Sampler> sampler;
+  std::unique_ptr<SamplerState> state;
+  uint32_t position = 0;
+  int64_t remaining = 1000;
+};
+
+TEST(Quadrant, FourStatesByTwoCuts) {
+  Answer answer("entropy_cut: 2, varentropy_cut: 1, high_low: chain");
+  EXPECT_EQ(answer.step(peak()).state, State::kLowLow);
+  EXPECT_EQ(answer.step(flat()).state, State::kHighLow);
+  EXPECT_EQ(answer.step(wild()).state, State::kHighHigh);
+  Answer coarse("entropy_cut: 4, varentropy_cut: 1, high_low: chain");
+  EXPECT_EQ(coarse.step(wild()).state, State::kLowHigh);
+  EXPECT_EQ(coarse.step(fork()).state, State::kLowLow);  // two equal peaks have no varentropy
+}
+
+TEST(Quadrant, DeadBandLeavesAFifthState) {
+  const std::string rules = "high_low: chain, between: {action: argmax}";
+  Answer answer("entropy_low: 0.1, entropy_high: 4, " + rules);
+  EXPECT_EQ(answer.step(peak()).state, State::kLowLow);
+  EXPECT_EQ(answer.step(flat()).state, State::kHighLow);
+  const Decision between = answer.step(fork());
+  EXPECT_EQ(between.state, State::kBetween);
+  EXPECT_EQ(between.kind, ActionKind::kArgmax);
+  EXPECT_NEAR(between.threshold_margin, std::log(2) - 0.1, 1e-5);  // the rest has some mass
+}
+
+TEST(Quadrant, DefaultActions) {
+  Answer answer("varentropy_cut: 1");
+  EXPECT_EQ(answer.step(peak()).kind, ActionKind::kArgmax);
+  EXPECT_EQ(answer.step(wild()).kind, ActionKind::kHotter);
+  const Decision thought = answer.step(flat());
+  EXPECT_EQ(thought.kind, ActionKind::kThink);
+  ASSERT_TRUE(std::holds_alternative<Inject>(thought.action));
+  EXPECT_EQ(std::get<Inject>(thought.action).text, " Wait,");
+  Answer coarse("entropy_cut: 4, varentropy_cut: 1");
+  EXPECT_EQ(coarse.step(wild()).kind, ActionKind::kChain);
+}
+
+TEST(Quadrant, ReflectionLastsUntilConfidenceIsBack) {
+  Answer answer("think: {calm_entropy: 1, calm_tokens: 2, cap: 10, cooldown: 3}");
+  EXPECT_EQ(answer.step(flat()).kind, ActionKind::kThink);
+  // A second insertion never happens while it lasts; a calm token must be followed by another.
+  for (const auto& logits : {flat(), peak(), flat(), peak(), peak()}) {
+    const Decision decision = answer.step(logits);
+    EXPECT_EQ(decision.state, State::kReflecting);
+    EXPECT_EQ(decision.kind, ActionKind::kChain);
+  }
+  for (int token = 0; token < 3; ++token) {  // cooldown
+    const Decision decision = answer.step(flat());
+    EXPECT_EQ(decision.state, State::kHighLow);
+    EXPECT_EQ(decision.gate, Gate::kCooldown);
+    EXPECT_EQ(decision.kind, ActionKind::kChain);
+  }
+  EXPECT_EQ(answer.step(flat()).kind, ActionKind::kThink);
+}
+
+TEST(Quadrant, ReflectionEndsAtItsCap) {
+  Answer answer("think: {cap: 4, cooldown: 0}");
+  EXPECT_EQ(answer.step(flat()).kind, ActionKind::kThink);
+  for (int token = 0; token < 4; ++token) EXPECT_EQ(answer.step(flat()).state, State::kReflecting);
+  EXPECT_EQ(answer.step(flat()).kind, ActionKind::kThink);
+}
+
+TEST(Quadrant, InsertionsAreLimited) {
+  Answer capped("think: {cap: 1, cooldown: 0, max_per_answer: 2}");
+  int thoughts = 0;
+  for (int token = 0; token < 20; ++token)
+    thoughts += capped.step(flat()).kind == ActionKind::kThink;
+  EXPECT_EQ(thoughts, 2);
+  Answer late("think: {first_after: 5}");
+  for (int token = 0; token < 5; ++token) EXPECT_EQ(late.step(flat()).gate, Gate::kCooldown);
+  EXPECT_EQ(late.step(flat()).kind, ActionKind::kThink);
+  Answer no_room("high_low: think");
+  no_room.remaining = 0;
+  EXPECT_EQ(no_room.step(flat()).gate, Gate::kCooldown);
+}
+
+TEST(Quadrant, RewindKeepsTheLedger) {
+  Answer answer("think: {cap: 1, cooldown: 4, max_per_answer: 1}");
+  const auto before = answer.state->clone();
+  EXPECT_EQ(answer.step(flat()).kind, ActionKind::kThink);
+  auto restored = before->clone();
+  answer.sampler->carry_ledger(answer.state.get(), restored.get());
+  answer.state = std::move(restored);
+  EXPECT_EQ(answer.step(flat()).gate, Gate::kCooldown);  // its one insertion stays spent
+}
+
+TEST(Quadrant, GatesFallBack) {
+  Answer fails("low_low: {action: argmax, max_probability_above: 0.9, otherwise: hotter}");
+  EXPECT_EQ(fails.step(peak()).gate, Gate::kPassed);
+  const Decision decision = fails.step(fork());
+  EXPECT_EQ(decision.state, State::kLowLow);
+  EXPECT_EQ(decision.gate, Gate::kFailed);
+  EXPECT_EQ(decision.kind, ActionKind::kHotter);
+
+  Answer forks("low_low: {action: argmax, fork: no}");
+  EXPECT_EQ(forks.step(peak()).kind, ActionKind::kArgmax);
+  EXPECT_EQ(forks.step(fork()).kind, ActionKind::kChain);
+
+  Answer attention("low_low: {action: argmax, attention_entropy_below: 0.01}, layers: [1]");
+  EXPECT_TRUE(attention.sampler->needs().attention);
+  const Decision spread = attention.step(peak());
+  EXPECT_EQ(spread.kind, ActionKind::kChain);
+  EXPECT_GT(spread.metrics[1].second, 0.01);
+  EXPECT_FALSE(Answer("entropy_cut: 1").sampler->needs().attention);
+}
+
+TEST(Quadrant, ForkPredicate) {
+  const ForkPredicate fork_of{4, 0.25, 0.8};
+  const auto holds = [&](const std::vector<float>& probs) {
+    std::vector<float> logits;
+    for (const float p : probs) logits.push_back(std::log(p));
+    return fork_of.holds(logits, distribution_statistics(logits));
+  };
+  EXPECT_TRUE(holds({.5F, .5F}));
+  EXPECT_TRUE(holds({.05F, .4F, .05F, .5F}));
+  EXPECT_FALSE(holds({.8F, .1F, .1F}));            // one winner
+  EXPECT_FALSE(holds({.2F, .2F, .2F, .2F, .2F}));  // five are no fork
+  EXPECT_FALSE(holds({.3F, .3F, .05F, .05F, .05F, .05F, .05F, .05F, .05F, .05F}));  // mass .6
+  EXPECT_FALSE(fork_of.holds(std::vector<float>{1.0F}, distribution_statistics(std::vector{1.0F})));
+}
+
+TEST(Quadrant, ControlsDecideWhenAThoughtComes) {
+  const std::string quick = "think: {cap: 1, cooldown: 0, max_per_answer: 100000}";
+  // Entropy alone: a spread row with large varentropy gets a thought too.
+  Answer entropy("gate: entropy, entropy_cut: 2, varentropy_cut: 1, " + quick);
+  EXPECT_EQ(entropy.step(wild()).kind, ActionKind::kThink);
+  EXPECT_EQ(entropy.step(peak()).state, State::kReflecting);
+  EXPECT_EQ(entropy.step(peak()).kind, ActionKind::kArgmax);
+
+  Answer maximum("gate: max_probability, max_probability_cut: 0.6, " + quick);
+  EXPECT_EQ(maximum.step(fork()).kind, ActionKind::kThink);
+  maximum.step(peak());
+  EXPECT_EQ(maximum.step(peak()).kind, ActionKind::kArgmax);
+}
+
+// The random control fires at its rate wherever it may, whatever the row; 5 standard deviations of
+// a binomial count make a false alarm about 6e-7.
+TEST(Quadrant, RandomControlKeepsItsRate) {
+  Answer answer(
+      "gate: random, random_rate: 0.1, think: {cap: 1, cooldown: 0, max_per_answer: 100000}");
+  int fired = 0, eligible = 0;
+  for (int token = 0; token < 20'000; ++token) {
+    const Decision decision = answer.step(token % 2 ? flat() : peak());
+    if (decision.state == State::kReflecting) continue;
+    ++eligible;
+    fired += decision.kind == ActionKind::kThink;
+    EXPECT_EQ(decision.gate, decision.kind == ActionKind::kThink ? Gate::kRandom : Gate::kNone);
+  }
+  const double deviation = std::sqrt(eligible * 0.1 * 0.9);
+  EXPECT_NEAR(fired, eligible * 0.1, 5 * deviation);
+}
+
+TEST(Quadrant, RefusesWhatItCannotDo) {
+  const auto message = [](const std::string& yaml) {
+    try {
+      test::sampler_of("type: quadrant\n" + yaml);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  for (const char* action : {"branch", "retrieve", "ask"}) {
+    const std::string text = message("low_high:\n  action: " + std::string(action));
+    EXPECT_THAT(text, HasSubstr("test.yaml:3"));
+    EXPECT_THAT(text, HasSubstr("comes with the engine"));
+  }
+  EXPECT_THAT(message("reflecting: think"), HasSubstr("reflecting"));
+  EXPECT_THAT(message("entropy_low: 1"), HasSubstr("go together"));
+  EXPECT_THAT(message("entropy_low: 2\nentropy_high: 1"), HasSubstr("below entropy_high"));
+  EXPECT_THAT(message("entropy_low: 1\nentropy_high: 2\nentropy_cut: 1"), HasSubstr("either"));
+  EXPECT_THAT(message("gate: random"), HasSubstr("random_rate"));
+  EXPECT_THAT(message("think: {text: ''}"), HasSubstr("must not be empty"));
+}
+
+}  // namespace
+}  // namespace surprisal
