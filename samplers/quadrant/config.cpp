@@ -159,7 +159,7 @@ QuadrantConfig::QuadrantConfig(ParamReader& params, const SamplerContext& contex
                     .optional_number("random_rate", {.min = 0, .max = 1}, "per token",
                                      "gate random: chance of an intervention at a token where one "
                                      "is allowed; measure it with gate states as interventions / "
-                                     "tokens whose gate is not `cooldown`")
+                                     "tokens neither reflecting nor in `cooldown`")
                     .value_or(0);
   if (gate == ControlGate::kRandom && !params.has("random_rate"))
     throw params.error("gate", "random needs random_rate");

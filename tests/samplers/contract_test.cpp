@@ -1,9 +1,10 @@
-// What every registered sampler must do, by its name in the registry.
+// What every registered sampler and every step of a chain must do, by their names in the
+// registries.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <set>
 
+#include "samplers/chain_step.h"
 #include "tests/samplers/sampler_fixture.h"
 
 namespace surprisal {
@@ -16,9 +17,26 @@ bool emits(const Decision& decision) {
   return std::holds_alternative<Emit>(decision.action);
 }
 
-class SamplerContract : public testing::TestWithParam<std::string> {
+/// A sampler as YAML, named for the list of tests.
+struct Subject {
+  std::string name, yaml;
+};
+
+/// Every sampler with its defaults, and a chain of each step alone in each dialect.
+std::vector<Subject> subjects() {
+  std::vector<Subject> all;
+  for (const std::string& name : builtin_samplers().names())
+    all.push_back({name, "{type: " + name + "}"});
+  for (const std::string& step : builtin_chain_steps().names())
+    for (const std::string dialect : {"hf", "llama"})
+      all.push_back({"chain_" + step + "_" + dialect,
+                     "{type: chain, dialect: " + dialect + ", steps: [{" + step + ": {}}]}"});
+  return all;
+}
+
+class SamplerContract : public testing::TestWithParam<Subject> {
  protected:
-  SamplerContract() : sampler_(test::sampler_of("{type: " + GetParam() + "}")) {}
+  SamplerContract() : sampler_(test::sampler_of(GetParam().yaml)) {}
 
   Decision decide(const test::Row& row, SamplerState* state, uint64_t seed, uint32_t position = 3) {
     return sampler_->decide(row.view, state, Draws(seed, position));
@@ -166,7 +184,55 @@ TEST_P(SamplerContract, RequestsDoNotInfluenceEachOther) {
   EXPECT_EQ(run(false), run(true));
 }
 
-TEST_P(SamplerContract, UnknownParametersAreRefused) {
+INSTANTIATE_TEST_SUITE_P(All, SamplerContract, testing::ValuesIn(subjects()),
+                         [](const auto& instance) { return instance.param.name; });
+
+/// Values that no parameter of that kind can have.
+std::vector<std::string> bad_values(const ParamDoc& doc) {
+  std::vector<std::string> values;
+  if (doc.type == "number" || doc.type == "integer") values = {"text", "[1]", ".nan"};
+  if (doc.type == "bool") values = {"maybe", "2"};
+  if (doc.type == "list of numbers" || doc.type == "list of integers") values = {"[x]", "{a: 1}"};
+  if (doc.type == "string" && !doc.allowed.empty()) values = {"no_such_choice"};
+  if (doc.allowed.starts_with(">= 0")) values.push_back("-1");
+  if (doc.allowed.starts_with("> 0")) values.push_back("0");
+  return values;
+}
+
+/// `key: value` in block style, a dotted key as nested maps and a chain's step as a list.
+std::string nested_yaml(const std::string& key, const std::string& value) {
+  const size_t dot = key.find('.');
+  if (dot == std::string::npos) return "{" + key + ": " + value + "}";
+  const std::string inner = nested_yaml(key.substr(dot + 1), value), outer = key.substr(0, dot);
+  return "{" + outer + ": " + (outer == "steps" ? "[" + inner + "]" : inner) + "}";
+}
+
+class SamplerParameters : public testing::TestWithParam<std::string> {};
+
+/// Every documented parameter refuses nonsense with an error that gives its place and name.
+TEST_P(SamplerParameters, NonsenseIsRefusedByName) {
+  ParamReader reader = ParamReader::describing(GetParam());
+  const SamplerEntry entry = builtin_samplers().get(GetParam());
+  entry.create(reader, {});
+  for (const ParamDoc& doc : reader.docs()) {
+    EXPECT_FALSE(doc.description.empty()) << doc.name;
+    for (const std::string& value : bad_values(doc)) {
+      const std::string map = nested_yaml(doc.name, value);
+      const std::string yaml = "{type: " + GetParam() + "," + map.substr(1);
+      try {
+        test::sampler_of(yaml);
+        ADD_FAILURE() << "accepted " << yaml;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kConfig) << yaml << ": " << error.what();
+        const std::string key = doc.name.substr(doc.name.rfind('.') + 1);
+        EXPECT_NE(std::string(error.what()).find(key), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find("test.yaml:1"), std::string::npos) << error.what();
+      }
+    }
+  }
+}
+
+TEST_P(SamplerParameters, UnknownOnesAreRefused) {
   try {
     test::sampler_of("type: " + GetParam() + "\nno_such_parameter: 1\n");
     ADD_FAILURE() << "accepted";
@@ -176,46 +242,7 @@ TEST_P(SamplerContract, UnknownParametersAreRefused) {
   }
 }
 
-/// A value that no parameter of that kind can have.
-std::vector<std::string> bad_values(const ParamDoc& doc) {
-  std::vector<std::string> values;
-  if (doc.type == "number" || doc.type == "integer") values = {"text", "[1]", ".nan"};
-  if (doc.type == "bool") values = {"maybe", "2"};
-  if (doc.type.starts_with("list of numbers") || doc.type.starts_with("list of integers"))
-    values = {"[x]", "{a: 1}"};
-  if (doc.type == "string" && !doc.allowed.empty()) values = {"no_such_choice"};
-  if (doc.allowed.starts_with(">= 0")) values.push_back("-1");
-  if (doc.allowed.starts_with("> 0")) values.push_back("0");
-  return values;
-}
-
-/// Every documented parameter refuses nonsense with an error that names it.
-TEST_P(SamplerContract, BadParametersAreRefusedByName) {
-  ParamReader reader = ParamReader::describing(GetParam());
-  const SamplerEntry entry = builtin_samplers().get(GetParam());
-  entry.create(reader, {});
-  for (const ParamDoc& doc : reader.docs()) {
-    EXPECT_FALSE(doc.description.empty()) << doc.name;
-    const size_t dot = doc.name.find('.');
-    if (doc.name.find("steps.") != std::string::npos) continue;  // below, as chain steps
-    for (const std::string& value : bad_values(doc)) {
-      const std::string yaml =
-          dot == std::string::npos
-              ? doc.name + ": " + value
-              : doc.name.substr(0, dot) + ": {" + doc.name.substr(dot + 1) + ": " + value + "}";
-      try {
-        test::sampler_of("type: " + GetParam() + "\n" + yaml);
-        ADD_FAILURE() << "accepted " << yaml;
-      } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ErrorCode::kConfig) << yaml;
-        EXPECT_NE(std::string(error.what()).find(doc.name.substr(dot + 1)), std::string::npos)
-            << error.what();
-      }
-    }
-  }
-}
-
-INSTANTIATE_TEST_SUITE_P(All, SamplerContract, testing::ValuesIn(builtin_samplers().names()),
+INSTANTIATE_TEST_SUITE_P(All, SamplerParameters, testing::ValuesIn(builtin_samplers().names()),
                          [](const auto& instance) { return instance.param; });
 
 }  // namespace
