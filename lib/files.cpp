@@ -19,13 +19,17 @@ Error io_error(const std::string& what, const std::string& path) {
   return Error(ErrorCode::kIo, path + ": cannot " + what + ": " + std::strerror(errno));
 }
 
+int open_file(const std::string& path, int flags) {
+  int fd = -1;
+  do fd = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
+  while (fd < 0 && errno == EINTR);
+  if (fd < 0) throw io_error((flags & O_WRONLY) ? "write" : "open", path);
+  return fd;
+}
+
 class FileDescriptor {
  public:
-  FileDescriptor(const std::string& path, int flags) : path_(path) {
-    do fd_ = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
-    while (fd_ < 0 && errno == EINTR);
-    if (fd_ < 0) throw io_error((flags & O_WRONLY) ? "write" : "open", path);
-  }
+  FileDescriptor(const std::string& path, int flags) : path_(path), fd_(open_file(path, flags)) {}
   ~FileDescriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -35,9 +39,6 @@ class FileDescriptor {
   int get() const { return fd_; }
   void sync() {
     if (::fsync(fd_) != 0) throw io_error("sync", path_);
-  }
-  void close() {
-    if (::close(std::exchange(fd_, -1)) != 0) throw io_error("close", path_);
   }
   size_t regular_file_size() const {
     struct stat status {};
@@ -79,17 +80,40 @@ std::string read_file(const std::string& path, size_t max_bytes) {
 }
 
 void write_file_atomically(const std::string& path, std::string_view content) {
-  const std::string temporary = path + ".tmp";
-  FileDescriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
+  FileWriter file(path);
+  file.write(content);
+  file.publish();
+}
+
+FileWriter::FileWriter(std::string path) : path_(std::move(path)) {
+  fd_ = open_file(path_ + ".tmp", O_WRONLY | O_CREAT | O_TRUNC);
+}
+
+FileWriter::~FileWriter() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void FileWriter::write(std::string_view bytes) {
+  constexpr size_t kBufferBytes = 1 << 16;
+  buffer_ += bytes;
+  if (buffer_.size() >= kBufferBytes) flush();
+}
+
+void FileWriter::flush() {
   size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t put = ::write(file.get(), content.data() + done, content.size() - done);
+  while (done < buffer_.size()) {
+    const ssize_t put = ::write(fd_, buffer_.data() + done, buffer_.size() - done);
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) throw io_error("write", temporary);
+    if (put < 0) throw io_error("write", path_ + ".tmp");
     done += static_cast<size_t>(put);
   }
-  file.close();
-  publish_file(temporary, path);
+  buffer_.clear();
+}
+
+void FileWriter::publish() {
+  flush();
+  if (::close(std::exchange(fd_, -1)) != 0) throw io_error("close", path_ + ".tmp");
+  publish_file(path_ + ".tmp", path_);
 }
 
 void publish_file(const std::string& temporary, const std::string& path) {

@@ -15,6 +15,27 @@ std::string read_file(const std::string& path, size_t max_bytes);
 /// `path` holds either its old content or all of the new. @throws Error(kIo)
 void write_file_atomically(const std::string& path, std::string_view content);
 
+/// A file written piece by piece under `path.tmp`; publish() gives it its name, as durably as
+/// write_file_atomically(). Without publish() the temporary file stays behind, and `path` as it
+/// was.
+class FileWriter {
+ public:
+  /// @throws Error(kIo)
+  explicit FileWriter(std::string path);
+  ~FileWriter();
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+
+  /// Buffered. @throws Error(kIo), a full disk included
+  void write(std::string_view bytes);
+  void publish();
+
+ private:
+  void flush();
+  std::string path_, buffer_;
+  int fd_ = -1;
+};
+
 /// Renames a finished file onto its final name durably. @throws Error(kIo)
 void publish_file(const std::string& temporary, const std::string& path);
 

@@ -16,6 +16,7 @@ namespace {
 static_assert(sizeof(hid_t) == sizeof(int64_t));
 
 constexpr unsigned kGzipLevel = 4;
+constexpr unsigned kCreationOrder = H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED;
 constexpr hsize_t kChunkBytes = 64 << 10;
 constexpr size_t kMaxRank = H5S_MAX_RANK;
 constexpr size_t kMaxTextBytes = 64 << 20;
@@ -499,6 +500,22 @@ std::vector<std::string> Dataset::enumeration_names() const {
   return names;
 }
 
+Kind Dataset::kind() const {
+  const Handle type(check(H5Dget_type(handle_.id()), place_, "read the type"), H5Tclose);
+  switch (H5Tget_class(type.id())) {
+    case H5T_INTEGER:
+      return Kind::kInteger;
+    case H5T_FLOAT:
+      return H5Tget_size(type.id()) > sizeof(float) ? Kind::kDouble : Kind::kFloat;
+    case H5T_ENUM:
+      return Kind::kEnumeration;
+    case H5T_STRING:
+      return Kind::kText;
+    default:
+      throw Error(ErrorCode::kFormat, place_ + ": values of a type that is not read here");
+  }
+}
+
 File File::create(const std::string& path) {
   const Handle access = file_access(path);
   const hid_t id = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id());
@@ -515,8 +532,10 @@ void File::create_group(const std::string& path) {
   if (contains(path)) return;
   const std::string place = path_ + ": " + path;
   const Handle links = link_properties(place);
+  const Handle properties(check(H5Pcreate(H5P_GROUP_CREATE), place, "prepare"), H5Pclose);
+  check(H5Pset_link_creation_order(properties.id(), kCreationOrder), place, "prepare");
   const Handle group(
-      check(H5Gcreate2(handle_.id(), path.c_str(), links.id(), H5P_DEFAULT, H5P_DEFAULT), place,
+      check(H5Gcreate2(handle_.id(), path.c_str(), links.id(), properties.id(), H5P_DEFAULT), place,
             "create the group"),
       H5Gclose);
 }
@@ -598,7 +617,12 @@ std::vector<std::string> File::names(const std::string& group) const {
   const Handle opened(
       check(H5Gopen2(handle_.id(), group.c_str(), H5P_DEFAULT), path_ + ": " + group, "open"),
       H5Gclose);
-  check(H5Literate(opened.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect, &result),
+  const Handle properties(check(H5Gget_create_plist(opened.id()), path_ + ": " + group, "open"),
+                          H5Pclose);
+  unsigned order = 0;
+  check(H5Pget_link_creation_order(properties.id(), &order), path_ + ": " + group, "open");
+  const H5_index_t index = order == kCreationOrder ? H5_INDEX_CRT_ORDER : H5_INDEX_NAME;
+  check(H5Literate(opened.id(), index, H5_ITER_INC, nullptr, collect, &result),
         path_ + ": " + group, "list");
   return result;
 }

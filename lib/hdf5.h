@@ -121,6 +121,9 @@ class Attributes {
   int64_t object_;
 };
 
+/// What an array's values are. kFloat: real numbers that fit a float.
+enum class Kind : uint8_t { kInteger, kFloat, kDouble, kEnumeration, kText };
+
 /// An array in a file. Rows are entries along the first axis; values are in row-major order.
 class Dataset {
  public:
@@ -166,6 +169,8 @@ class Dataset {
   }
   /// Text of fixed or variable length, in order; one entry for a scalar.
   std::vector<std::string> read_strings(int64_t max_values = kMaxValues) const;
+  /// @throws Error(kFormat) on types that nothing here writes
+  Kind kind() const;
   /// Names of an enumeration's values 0, 1, ...; empty for other types.
   std::vector<std::string> enumeration_names() const;
 
@@ -202,7 +207,8 @@ class File {
   /// For reading. @throws Error(kIo)
   static File open(const std::string& path);
 
-  /// Creates a group and those above it; existing ones stay.
+  /// Creates a group and those above it; existing ones stay. Readers list what is in it in the
+  /// order of creation.
   void create_group(const std::string& path);
   /// Groups above it are created. `units` and `description` become attributes.
   Dataset create_dataset(const std::string& path, const Type& type,
@@ -216,7 +222,7 @@ class File {
 
   bool contains(const std::string& path) const;
   Dataset dataset(const std::string& path) const;
-  /// Names in a group, sorted.
+  /// Names in a group: in the order of creation where create_group() made it, else sorted.
   std::vector<std::string> names(const std::string& group) const;
   Attributes attributes() const { return Attributes(handle_.id()); }
 

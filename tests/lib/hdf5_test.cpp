@@ -121,6 +121,28 @@ TEST_F(Hdf5, EmptyColumnsAreReadable) {
   EXPECT_TRUE(File::open(path).dataset("/x").read<int32_t>().empty());
 }
 
+TEST_F(Hdf5, GroupsListWhatIsInThemInTheOrderOfCreation) {
+  const std::string path = file("order.h5");
+  {
+    File out = File::create(path);
+    out.create_group("/made");
+    const std::vector<std::string_view> names = {"no", "yes"};
+    out.create_dataset("/made/z", Type::float16(), {1}, "", "");
+    out.create_dataset("/made/a", Type::float64(), {1}, "", "");
+    out.create_dataset("/made/m", Type::enumeration(names), {1}, "", "");
+    out.create_dataset("/implied/z", Type::int8(), {1}, "", "");
+    out.create_dataset("/implied/a", Type::text(3), {1}, "", "");
+  }
+  const File in = File::open(path);
+  EXPECT_THAT(in.names("/made"), testing::ElementsAre("z", "a", "m"));
+  EXPECT_THAT(in.names("/implied"), testing::ElementsAre("a", "z"));
+  EXPECT_EQ(in.dataset("/made/z").kind(), Kind::kFloat);
+  EXPECT_EQ(in.dataset("/made/a").kind(), Kind::kDouble);
+  EXPECT_EQ(in.dataset("/made/m").kind(), Kind::kEnumeration);
+  EXPECT_EQ(in.dataset("/implied/z").kind(), Kind::kInteger);
+  EXPECT_EQ(in.dataset("/implied/a").kind(), Kind::kText);
+}
+
 TEST_F(Hdf5, LargeArraysOfManyAxesGetLegalChunks) {
   File out = File::create(file("maps.h5"));
   EXPECT_NO_THROW(out.create_dataset("/maps", Type::float32(), {30, 9, 4096, 4096}, "", ""));

@@ -1,0 +1,218 @@
+#include "experiments/experiment_config.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "experiments/config_tree.h"
+
+namespace surprisal {
+namespace {
+
+constexpr int64_t kMaxProblems = 10'000'000;
+constexpr int64_t kMaxNewTokens = 1'000'000;
+constexpr int64_t kMaxRepeats = 65'535;
+constexpr int64_t kMaxBatch = 4096;
+constexpr int64_t kMaxTopK = 1000;
+constexpr double kMaxExactInteger = 9007199254740991.0;  // 2^53 - 1
+
+Error unsupported(const ParamReader& reader, const std::string& name, const std::string& message) {
+  return Error(ErrorCode::kUnsupported, reader.error(name, message).what());
+}
+
+/// Names become folders and parts of dotted keys.
+void require_plain_name(const ParamReader& reader, const std::string& key,
+                        const std::string& name) {
+  const bool plain = !name.empty() && name.size() <= 100 && name[0] != '.' && name[0] != '-' &&
+                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                       return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+                     });
+  if (!plain)
+    throw reader.error(
+        key, "'" + name.substr(0, 100) + "' is not a plain name (letters, digits, '_', '-', '.')");
+}
+
+ModelSpec read_model(ParamReader& reader) {
+  ModelSpec spec;
+  spec.path = reader.string("path", std::nullopt, "a Hugging Face folder with the model");
+  spec.options.dtype =
+      reader.choice("dtype", "auto", {"auto", "float32", "bfloat16", "float16"},
+                    "arithmetic and storage of the weights; auto: what the device does best");
+  spec.options.device = reader.string("device", "auto", "cpu, cuda, cuda:N or auto");
+  return spec;
+}
+
+/// The keys every task has. The reader is left open for the task's own.
+TaskSpec read_common_task_keys(ParamReader& reader) {
+  TaskSpec spec;
+  spec.owner = reader.owner();
+  spec.name = reader.string("name", std::nullopt, "run_experiment --list tasks");
+  spec.options.data = reader.string("data", "", "folder with the benchmark's files");
+  spec.options.split = reader.string("split", "test", "which problems");
+  spec.limit = reader.optional_integer("limit", {1, kMaxProblems}, "problems", "the first N only");
+  spec.ids = reader.integers("ids", {}, {0, kMaxProblems}, "", "these doc_ids only");
+  spec.options.chat_template =
+      reader.boolean("chat_template", true, "ask through the model's chat format");
+  spec.max_new_tokens =
+      reader
+          .optional_integer("max_new_tokens", {1, kMaxNewTokens}, "tokens",
+                            "longest answer: sampled, injected and retrieved tokens; "
+                            "null: the task's default")
+          .value_or(0);
+  spec.score_inserted =
+      reader.boolean("score_inserted", false, "let scorers read injected and retrieved text too");
+  if (spec.limit && !spec.ids.empty()) throw reader.error("ids", "give either limit or ids");
+  if (std::set<int64_t>(spec.ids.begin(), spec.ids.end()).size() != spec.ids.size())
+    throw reader.error("ids", "an id stands twice");
+  return spec;
+}
+
+/// One entry under `singular`, or a list of them under `plural`; resolved() holds the list.
+template <typename Spec>
+std::vector<Spec> read_one_or_many(
+    ParamReader& reader, const std::string& singular, const std::string& plural,
+    const std::string& description,
+    const std::function<Spec(const YAML::Node&, const std::string& owner, Json*)>& read) {
+  const YAML::Node one = reader.raw(singular, "map", description);
+  const YAML::Node many = reader.raw(plural, "list", "several of them");
+  if (one.IsDefined() == many.IsDefined())
+    throw reader.error(one.IsDefined() ? plural : singular,
+                       "give either `" + singular + "` or `" + plural + "`");
+  std::vector<Spec> specs;
+  Json resolved = Json::array();
+  const auto add = [&](const YAML::Node& node, const std::string& owner) {
+    Json entry;
+    specs.push_back(read(node, owner, &entry));
+    resolved.push_back(std::move(entry));
+  };
+  if (one.IsDefined()) {
+    add(one, singular);
+  } else {
+    if (!many.IsSequence() || many.size() == 0)
+      throw reader.error(plural, "expected a list with at least one entry");
+    for (size_t i = 0; i < many.size(); ++i) add(many[i], plural + "." + std::to_string(i));
+  }
+  reader.set_resolved(plural, std::move(resolved));
+  return specs;
+}
+
+std::vector<SamplerSpec> read_samplers(ParamReader& reader) {
+  const YAML::Node node = reader.raw("samplers", "map", "named samplers: {NAME: {type: ...}}");
+  if (!node.IsDefined() || !node.IsMap() || node.size() == 0)
+    throw reader.error("samplers", "expected a map of named samplers, at least one");
+  std::vector<SamplerSpec> specs;
+  for (const auto& entry : node) {
+    const std::string name = entry.first.Scalar();
+    require_plain_name(reader, "samplers", name);
+    if (name.find('.') != std::string::npos)
+      throw reader.error("samplers", "'" + name + "': no dots in a sampler's name, they part keys");
+    specs.push_back({name, entry.second});
+  }
+  reader.set_resolved("samplers", json_from_yaml(node));
+  return specs;
+}
+
+int64_t read_batch(ParamReader& reader) {
+  const YAML::Node node = reader.raw("batch", "integer or auto", "answers extended at once");
+  if (!node.IsDefined() || (node.IsScalar() && node.Scalar() == "auto")) {
+    reader.set_resolved("batch", "auto");
+    return 0;
+  }
+  return reader.integer("batch", std::nullopt, {1, kMaxBatch}, "rows", "answers extended at once");
+}
+
+void read_engine(ParamReader& reader, EngineOptions& engine) {
+  engine.batch = read_batch(reader);
+  if (reader.choice("mode", "fast", {"fast", "strict"},
+                    "strict: the same bits in any batch; fast: the last bits may differ") ==
+      "strict")
+    throw unsupported(reader, "mode", "strict is not built yet; use fast");
+  engine.sharing =
+      reader.boolean("sharing", true, "compute once what several answers have in common");
+  engine.prefill_chunk = reader.integer("prefill_chunk", engine.prefill_chunk, {1, kMaxNewTokens},
+                                        "tokens", "of prompts in one forward pass");
+  engine.memory_bytes = reader.integer("memory_bytes", 0, {0, kMaxExactInteger}, "bytes",
+                                       "for keys and values; 0: from the machine's");
+}
+
+void read_trace(ParamReader& reader, TraceOptions& trace) {
+  trace.top_k = reader.integer("top_k", 5, {0, kMaxTopK}, "tokens",
+                               "most probable tokens kept with each token");
+  const std::string attention =
+      reader.choice("attention", "summary", {"none", "summary", "layers", "heads", "maps"},
+                    "attention statistics: means, per layer, per head");
+  using Attention = TraceOptions::Attention;
+  if (attention == "maps")
+    throw unsupported(reader, "attention", "maps are not traced yet; inspect_model writes them");
+  trace.attention = attention == "none"      ? Attention::kNone
+                    : attention == "summary" ? Attention::kSummary
+                    : attention == "layers"  ? Attention::kLayers
+                                             : Attention::kHeads;
+  trace.logits_f16 =
+      reader.choice("logits", "none", {"none", "f16"}, "the full rows in half precision") == "f16";
+}
+
+}  // namespace
+
+ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file) {
+  ParamReader reader(root, "experiment", file);
+  ExperimentConfig config;
+  config.file = file;
+  config.name = reader.string("name", std::nullopt, "of the run directory");
+  require_plain_name(reader, "name", config.name);
+  config.seed = static_cast<uint64_t>(reader.integer("seed", 0, {0, kMaxExactInteger}, "",
+                                                     "of everything that is drawn at random"));
+  config.models = read_one_or_many<ModelSpec>(
+      reader, "model", "models", "the model",
+      [&](const YAML::Node& node, const std::string& owner, Json* resolved) {
+        ParamReader nested(node, owner, file);
+        ModelSpec spec = read_model(nested);
+        nested.finish();
+        *resolved = nested.resolved();
+        return spec;
+      });
+  config.tasks = read_one_or_many<TaskSpec>(
+      reader, "task", "tasks", "the task",
+      [&](const YAML::Node& node, const std::string& owner, Json* resolved) {
+        ParamReader nested(node, owner, file);
+        TaskSpec spec = read_common_task_keys(nested);
+        spec.node = node;
+        *resolved = json_from_yaml(node);  // the task's own keys as written...
+        for (const auto& [key, value] : nested.resolved().items()) (*resolved)[key] = value;
+        return spec;
+      });
+  config.samplers = read_samplers(reader);
+  config.sweep = reader.raw("sweep", "map", "grid over dotted keys");
+  reader.set_resolved("sweep", json_from_yaml(config.sweep));
+  if (reader.raw("tune", "map", "choose among swept cells on other problems").IsDefined())
+    throw unsupported(reader, "tune", "is not built yet; sweep on task.split: train by hand");
+  config.repeats = reader.integer("repeats", 1, {1, kMaxRepeats}, "samples", "answers per problem");
+  reader.map("engine", "how answers are computed",
+             [&](ParamReader& nested) { read_engine(nested, config.engine); });
+  reader.map("trace", "what is kept per token",
+             [&](ParamReader& nested) { read_trace(nested, config.engine.trace); });
+  config.output = reader.string("output", "runs", "folder of run directories");
+  if (config.output.empty()) throw reader.error("output", "is empty");
+  reader.finish();
+  config.resolved = reader.resolved();
+  return config;
+}
+
+std::unique_ptr<Task> create_task(const TaskRegistry& registry, const TaskSpec& spec,
+                                  const std::string& file, Json* resolved) {
+  ParamReader reader(spec.node, spec.owner, file);
+  const TaskSpec common = read_common_task_keys(reader);
+  const TaskEntry& entry = registry.get(common.name, reader.place("name"));
+  std::unique_ptr<Task> task = entry.create(reader, common.options);
+  reader.finish();
+  if (resolved != nullptr) *resolved = reader.resolved();
+  return task;
+}
+
+std::vector<ParamDoc> common_task_docs() {
+  ParamReader reader = ParamReader::describing("task");
+  read_common_task_keys(reader);
+  return reader.docs();
+}
+
+}  // namespace surprisal

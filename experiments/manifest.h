@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/plan.h"
+#include "lib/json.h"
+
+namespace surprisal {
+
+/// What one start of a program did for a run. Wall-clock figures stand here and in no result.
+struct Session {
+  std::vector<std::string> command;
+  std::string started, ended;  ///< UTC, "2026-01-31T12:00:00Z"
+  double seconds = 0;
+  int64_t threads = 0;
+  int64_t batch = 0;            ///< rows extended at once
+  int64_t samples = 0;          ///< answers finished
+  int64_t computed_tokens = 0;  ///< tokens the model really processed, after sharing
+  int64_t forward_passes = 0;
+};
+
+Json session_json(const Session& session);
+
+/// manifest.json: what the run is (identity, extent), what went into it (weights, tokenizer and
+/// data by hash, provenance), with which software, on which machine, in which sessions.
+/// @param earlier  sessions of an existing manifest
+Json make_manifest(const Plan& plan, const Json& earlier, const Session& session);
+
+/// cells.json: id, place and full identity of every cell.
+Json cells_json(const Plan& plan);
+
+/// The time of day, for Session.
+std::string utc_now();
+
+}  // namespace surprisal

@@ -1,0 +1,243 @@
+#include "experiments/plan.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <set>
+
+#include "lib/sha256.h"
+
+namespace surprisal {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Bumped when the meaning of an identity changes, so that old cells are never taken for new ones.
+constexpr int kIdentityVersion = 1;
+constexpr size_t kCellIdDigits = 12;
+
+PlannedModel plan_model(const ModelSpec& spec) {
+  ModelConfig config = load_model_config(spec.path);
+  const Placement placement = choose_placement(config, spec.options);
+  return {.spec = spec,
+          .config = std::move(config),
+          .provenance = model_provenance(spec.path),
+          .config_sha256 = sha256_file((fs::path(spec.path) / "config.json").string()),
+          .placement = placement,
+          .tokenizer = load_tokenizer(spec.path),
+          .chat = nullptr};
+}
+
+std::vector<size_t> choose_problems(const TaskSpec& spec, const Task& task) {
+  const std::vector<Problem>& problems = task.problems();
+  std::vector<size_t> chosen;
+  if (spec.ids.empty()) {
+    const size_t count =
+        spec.limit ? std::min(problems.size(), static_cast<size_t>(*spec.limit)) : problems.size();
+    for (size_t i = 0; i < count; ++i) chosen.push_back(i);
+  } else {
+    std::map<int64_t, size_t> by_id;
+    for (size_t i = 0; i < problems.size(); ++i) by_id[problems[i].doc_id] = i;
+    for (const int64_t id : spec.ids) {
+      const auto found = by_id.find(id);
+      if (found == by_id.end())
+        throw Error(ErrorCode::kConfig, spec.owner + ": ids: " + spec.name + " " +
+                                            spec.options.split + " has no problem " +
+                                            std::to_string(id));
+      chosen.push_back(found->second);
+    }
+  }
+  if (chosen.empty())
+    throw Error(ErrorCode::kConfig, spec.owner + ": " + spec.name + " has no problems");
+  return chosen;
+}
+
+PlannedTask plan_task(const TaskSpec& spec, const std::string& file, const TaskRegistry& registry) {
+  PlannedTask planned;
+  planned.spec = spec;
+  planned.task = create_task(registry, spec, file, &planned.resolved);
+  if (planned.spec.max_new_tokens == 0)
+    planned.spec.max_new_tokens = planned.task->default_max_new_tokens();
+  planned.resolved["max_new_tokens"] = planned.spec.max_new_tokens;
+  planned.problems = choose_problems(spec, *planned.task);
+  return planned;
+}
+
+/// What tells a task apart: its keys, the version of its rules and its data by hash.
+Json task_identity(const PlannedTask& task) {
+  Json identity = task.resolved;
+  for (const char* key : {"data", "limit", "ids"}) identity.erase(key);
+  identity["version"] = task.task->version();
+  identity["data_sha256"] = task.task->data_sha256();
+  return identity;
+}
+
+Json model_identity(const PlannedModel& model) {
+  return {{"weights_sha256", model.provenance.weights_sha256},
+          {"config_sha256", model.config_sha256},
+          {"tokenizer_sha256", model.tokenizer->sha256()},
+          {"stop_token_ids", model.stop_tokens()},
+          {"dtype", model.dtype()}};
+}
+
+/// The text of a prompt and its tokens, as lm-eval's `hf` backend makes them: special tokens in the
+/// text count as such, and the tokenizer adds its own unless the text already begins with its BOS
+/// (EleutherAI/lm-evaluation-harness v0.4.13, models/huggingface.py tok_batch_encode).
+Prompt make_prompt(const PlannedModel& model, const TaskSpec& spec, const Problem& problem,
+                   size_t index) {
+  Prompt prompt{.problem = index, .text = problem.prompt, .tokens = {}};
+  if (spec.options.chat_template)
+    prompt.text = model.chat->render(problem.messages, /*add_generation_prompt=*/true);
+  bool add_special = true;
+  if (const auto bos = model.tokenizer->bos_token_id()) {
+    const std::string bos_text = model.tokenizer->decode({{*bos}});
+    add_special = bos_text.empty() || !prompt.text.starts_with(bos_text);
+  }
+  prompt.tokens = model.tokenizer->encode(prompt.text, /*parse_special=*/true, add_special);
+  const int64_t context = model.config.max_position_embeddings;
+  const auto length = static_cast<int64_t>(prompt.tokens.size());
+  const std::string which =
+      spec.owner + ": " + spec.name + " problem " + std::to_string(problem.doc_id);
+  if (length == 0) throw Error(ErrorCode::kConfig, which + ": its prompt is empty");
+  if (length >= context)
+    throw Error(ErrorCode::kConfig, which + ": its prompt has " + std::to_string(length) +
+                                        " tokens; the context of " + model.spec.path + " holds " +
+                                        std::to_string(context) +
+                                        ", an answer included. Leave the problem out with `ids`, "
+                                        "or use a model with a longer context");
+  return prompt;
+}
+
+/// Index of the entry with this key, made by `make` the first time.
+template <typename Entry, typename Make>
+size_t find_or_make(std::vector<Entry>& entries, std::map<std::string, size_t>& index,
+                    const std::string& key, Make make) {
+  const auto [found, is_new] = index.emplace(key, entries.size());
+  if (is_new) entries.push_back(make());
+  return found->second;
+}
+
+/// The part of the configuration that may not change under a run's name.
+Json run_identity(const Plan& plan) {
+  Json identity = plan.config.resolved;
+  for (const char* key : {"output", "repeats", "models", "tasks"}) identity.erase(key);
+  Json models = Json::array(), tasks = Json::array(), cells = Json::array();
+  for (const PlannedModel& model : plan.models) {
+    models.push_back(model_identity(model));
+    models.back()["device"] = c10::DeviceTypeName(model.placement.device.type(), true);
+  }
+  for (const PlannedTask& task : plan.tasks) {
+    Json entry = task_identity(task);
+    entry["ids"] = task.resolved.at("ids");
+    tasks.push_back(std::move(entry));
+  }
+  std::set<std::string> ids;
+  for (const Cell& cell : plan.cells) ids.insert(cell.id);
+  for (const std::string& id : ids) cells.push_back(id);
+  identity["models"] = std::move(models);
+  identity["tasks"] = std::move(tasks);
+  identity["cells"] = std::move(cells);
+  return identity;
+}
+
+}  // namespace
+
+std::string PlannedModel::name() const {
+  const fs::path path = fs::path(spec.path).lexically_normal();
+  return (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
+}
+
+std::string PlannedModel::dtype() const {
+  return placement.dtype == at::kFloat      ? "float32"
+         : placement.dtype == at::kBFloat16 ? "bfloat16"
+                                            : "float16";
+}
+
+std::vector<TokenId> PlannedModel::stop_tokens() const {
+  std::set<TokenId> stops;
+  for (const int64_t id : config.eos_token_ids) stops.insert(static_cast<TokenId>(id));
+  if (const auto eos = tokenizer->eos_token_id()) stops.insert(*eos);
+  return {stops.begin(), stops.end()};
+}
+
+std::vector<std::string> PlannedModel::stop_strings(const Task& task) const {
+  std::vector<std::string> strings = task.stop_strings();
+  if (const auto eos = tokenizer->eos_token_id()) {
+    const std::string text = tokenizer->decode({{*eos}});
+    if (std::find(strings.begin(), strings.end(), text) == strings.end()) strings.push_back(text);
+  }
+  return strings;
+}
+
+int64_t Plan::samples() const {
+  int64_t count = 0;
+  for (const Cell& cell : cells)
+    count += static_cast<int64_t>(tasks[cell.task].problems.size()) * config.repeats;
+  return count;
+}
+
+Plan make_plan(const YAML::Node& root, const std::string& file, const Registries& registries) {
+  Plan plan;
+  plan.config = read_experiment(root, file);
+  std::map<std::string, size_t> model_index, task_index;
+  std::map<std::string, std::string> cell_of;  // id -> where it stands, for the message
+  for (const CellSpec& spec : expand_cells(root, plan.config)) {
+    Cell cell;
+    cell.sampler_name = spec.sampler.name;
+    cell.seed = spec.seed;
+    cell.swept = spec.swept;
+    const std::string model_key =
+        spec.model.path + "\n" + spec.model.options.dtype + "\n" + spec.model.options.device;
+    cell.model =
+        find_or_make(plan.models, model_index, model_key, [&] { return plan_model(spec.model); });
+    cell.task = find_or_make(plan.tasks, task_index, YAML::Dump(spec.task.node),
+                             [&] { return plan_task(spec.task, file, registries.tasks); });
+    PlannedModel& model = plan.models[cell.model];
+    const PlannedTask& task = plan.tasks[cell.task];
+    cell.max_new_tokens = task.spec.max_new_tokens;
+    if (task.spec.options.chat_template && !model.chat)
+      model.chat = load_chat_template(model.spec.path);
+
+    const std::string where =
+        spec.swept.empty() ? "" : " (in the cell with " + setting_text(spec.swept) + ")";
+    Json sampler;
+    try {
+      const SamplerContext context{model.tokenizer.get(), model.config.vocab_size};
+      cell.sampler = create_sampler(registries.samplers, spec.sampler.node,
+                                    "sampler '" + spec.sampler.name + "'", file, context, &sampler);
+    } catch (const Error& error) {
+      throw Error(error.code(), error.what() + where);
+    }
+    if (const auto reason = cell.sampler->refuses_repeats(); reason && plan.config.repeats > 1)
+      throw Error(ErrorCode::kConfig, file + ": sampler '" + spec.sampler.name +
+                                          "': repeats > 1 make no sense: " + *reason);
+
+    cell.identity = {{"version", kIdentityVersion},
+                     {"model", model_identity(model)},
+                     {"task", task_identity(task)},
+                     {"sampler", sampler},
+                     {"seed", cell.seed}};
+    if (task.spec.options.chat_template) cell.identity["chat_format"] = model.chat->name();
+    cell.id = sha256_hex(canonical_json(cell.identity)).substr(0, kCellIdDigits);
+    const std::string what = "sampler '" + spec.sampler.name + "'" + where;
+    const auto [twin, is_new] = cell_of.emplace(cell.id, what);
+    if (!is_new)
+      throw Error(ErrorCode::kConfig, file + ": " + what + " is the same cell as " + twin->second +
+                                          ": same model, task and parameters; leave one out");
+    plan.cells.push_back(std::move(cell));
+  }
+
+  for (const Cell& cell : plan.cells) {
+    const auto [prompts, is_new] = plan.prompts.try_emplace({cell.model, cell.task});
+    if (!is_new) continue;
+    const PlannedTask& task = plan.tasks[cell.task];
+    for (const size_t problem : task.problems)
+      prompts->second.push_back(
+          make_prompt(plan.models[cell.model], task.spec, task.task->problems()[problem], problem));
+  }
+  plan.identity = run_identity(plan);
+  plan.config_sha256 = sha256_hex(canonical_json(plan.identity));
+  return plan;
+}
+
+}  // namespace surprisal

@@ -1,0 +1,267 @@
+#include "experiments/runner.h"
+
+#include <chrono>
+#include <deque>
+#include <optional>
+
+#include "experiments/cell_guard.h"
+#include "experiments/manifest.h"
+#include "experiments/products.h"
+#include "experiments/run_directory.h"
+#include "experiments/sample_index.h"
+#include "experiments/sample_json.h"
+#include "experiments/spool.h"
+#include "lib/draws.h"
+#include "lib/files.h"
+
+namespace surprisal {
+namespace {
+
+constexpr int64_t kSamplesPerSync = 64;  // a power loss costs at most these; a kill costs none
+constexpr int64_t kCpuBatch = 16;
+constexpr int64_t kGpuBatch = 128;
+
+/// An answer still to be computed.
+struct Pending {
+  size_t cell;
+  const Prompt* prompt;
+  int64_t repeat;
+};
+
+/// Computes the answers that a spool lacks, model by model. Answers to one prompt are asked for one
+/// after the other, whatever their cell, so that the engine can share what they have in common.
+class Generation {
+ public:
+  Generation(const Plan& plan, const RunOptions& options, RunObserver& observer, Spool& spool)
+      : plan_(plan), options_(options), observer_(observer), spool_(spool), index_(plan, spool) {
+    for (const Cell& cell : plan.cells) guards_.emplace_back(*cell.sampler);
+    progress_.samples_total = plan.samples();
+    progress_.samples = progress_.samples_before = index_.size();
+  }
+
+  /// Returns when all is done or interrupted. @throws Error when a cell has failed
+  void run(Session& session) {
+    for (size_t model = 0; model < plan_.models.size() && !stopped(); ++model) {
+      const std::vector<Pending> pending = pending_of(model);
+      if (!pending.empty()) run_model(plan_.models[model], pending, session);
+    }
+    spool_.sync();
+    report_failures();
+  }
+
+  const RunProgress& progress() const { return progress_; }
+
+ private:
+  bool stopped() const {
+    if (options_.interrupted()) return true;
+    if (!options_.fail_fast) return false;
+    for (const CellGuard& guard : guards_)
+      if (guard.failure()) return true;
+    return false;
+  }
+
+  int64_t doc_id(const Pending& pending) const { return problem(pending).doc_id; }
+
+  const Problem& problem(const Pending& pending) const {
+    const Task& task = *plan_.tasks[plan_.cells[pending.cell].task].task;
+    return task.problems()[pending.prompt->problem];
+  }
+
+  std::vector<Pending> pending_of(size_t model) const {
+    std::vector<Pending> pending;
+    for_each_sample(plan_, [&](size_t cell, const Prompt& prompt, int64_t repeat) {
+      if (plan_.cells[cell].model != model) return;
+      const Pending one{cell, &prompt, repeat};
+      if (!index_.find(cell, doc_id(one), repeat)) pending.push_back(one);
+    });
+    return pending;
+  }
+
+  void run_model(const PlannedModel& planned, const std::vector<Pending>& pending,
+                 Session& session) {
+    observer_.message("loading " + planned.spec.path + " (" + planned.dtype() + ", " +
+                      planned.placement.device.str() + ")");
+    const std::unique_ptr<Model> model = load_model(planned.spec.path, planned.spec.options);
+    EngineOptions engine_options = plan_.config.engine;
+    if (engine_options.batch == 0) engine_options.batch = automatic_batch(planned);
+    session.batch = engine_options.batch;
+    Engine engine(*model, *planned.tokenizer, engine_options);
+
+    size_t next = 0;
+    const auto take_next = [&]() -> std::optional<GenerationRequest> {
+      while (next < pending.size() && guards_[pending[next].cell].failure()) ++next;
+      if (next == pending.size()) return std::nullopt;
+      const size_t id = next++;
+      return make_request(planned, pending[id], static_cast<int64_t>(id));
+    };
+    const auto finished = [&](GenerationResult result) {
+      const Pending& one = pending[static_cast<size_t>(result.id)];
+      if (!guards_[one.cell].failure()) keep(one, std::move(result));
+    };
+    const auto on_token = [&](int64_t, TokenId, const TokenRecord&) {
+      ++progress_.answer_tokens;
+      observer_.progress(progress_);
+    };
+    engine.run(
+        take_next, finished, [&] { return stopped(); }, on_token);
+    session.computed_tokens += engine.counters().computed_tokens;
+    session.forward_passes += engine.counters().forward_passes;
+  }
+
+  GenerationRequest make_request(const PlannedModel& model, const Pending& pending,
+                                 int64_t id) const {
+    const Cell& cell = plan_.cells[pending.cell];
+    GenerationRequest request;
+    request.id = id;
+    request.prompt = pending.prompt->tokens;
+    request.sampler = &guards_[pending.cell];
+    request.draws_key = draws_key(cell.seed, problem(pending).question_sha256,
+                                  static_cast<uint64_t>(pending.repeat));
+    request.max_new_tokens = cell.max_new_tokens;
+    request.stop_strings = model.stop_strings(*plan_.tasks[cell.task].task);
+    request.stop_tokens = model.stop_tokens();
+    return request;
+  }
+
+  Sample make_sample(const Pending& pending, GenerationResult result) const {
+    const Cell& cell = plan_.cells[pending.cell];
+    const PlannedTask& task = plan_.tasks[cell.task];
+    const Problem& asked = problem(pending);
+    Sample sample;
+    sample.cell = cell.id;
+    sample.doc_id = asked.doc_id;
+    sample.repeat = pending.repeat;
+    sample.seed = cell.seed;
+    sample.question_sha256 = asked.question_sha256;
+    sample.prompt = pending.prompt->text;
+    sample.response = std::move(result.response);
+    sample.foreign = std::move(result.foreign);
+    sample.target = asked.target;
+    sample.tags = asked.tags;
+    sample.score = task.task->score(asked, task.spec.score_inserted
+                                               ? sample.response
+                                               : without_spans(sample.response, sample.foreign));
+    sample.stop_reason = result.stop_reason;
+    sample.prompt_tokens = result.prompt_tokens;
+    sample.generated_tokens = result.generated_tokens;
+    sample.injected_tokens = result.injected_tokens;
+    sample.retrieved_tokens = result.retrieved_tokens;
+    sample.discarded_tokens = result.discarded_tokens;
+    sample.interventions = result.interventions;
+    sample.cost = result.cost;
+    sample.tokens = std::move(result.tokens);
+    sample.nodes = std::move(result.nodes);
+    sample.events = std::move(result.events);
+    sample.branches = std::move(result.branches);
+    return sample;
+  }
+
+  void keep(const Pending& pending, GenerationResult result) {
+    spool_.append(encode_sample(make_sample(pending, std::move(result))));
+    if (++progress_.samples % kSamplesPerSync == 0) spool_.sync();
+    observer_.progress(progress_);
+  }
+
+  void report_failures() const {
+    std::string list;
+    std::optional<ErrorCode> code;
+    for (size_t c = 0; c < guards_.size(); ++c) {
+      const std::optional<Error>& failure = guards_[c].failure();
+      if (!failure) continue;
+      if (!code) code = failure->code();
+      const Cell& cell = plan_.cells[c];
+      list += "\n  sampler '" + cell.sampler_name + "', cell " + cell.id +
+              (cell.swept.empty() ? "" : " (" + setting_text(cell.swept) + ")") + ": " +
+              failure->what();
+    }
+    if (code)
+      throw Error(*code,
+                  "some cells failed; answers of the others are kept, and no results are "
+                  "written:" +
+                      list);
+  }
+
+  const Plan& plan_;
+  const RunOptions& options_;
+  RunObserver& observer_;
+  Spool& spool_;
+  SampleIndex index_;
+  std::deque<CellGuard> guards_;  // per cell
+  RunProgress progress_;
+};
+
+std::string spool_header(const Plan& plan) {
+  return Json({{"format", "surprisal-spool"},
+               {"part", "main"},
+               {"config_sha256", plan.config_sha256}})
+      .dump();
+}
+
+std::vector<std::string> product_paths(const RunDirectory& directory) {
+  std::vector<std::string> paths;
+  for (const char* name : {"results.csv", "results.json", "samples.jsonl", "traces.h5",
+                           "cells.json", "config.yaml", "manifest.json"})
+    paths.push_back(directory.file(name));
+  return paths;
+}
+
+}  // namespace
+
+int64_t automatic_batch(const PlannedModel& model) {
+  return model.placement.device.is_cpu() ? kCpuBatch : kGpuBatch;
+}
+
+RunOutcome run_plan(const Plan& plan, const RunOptions& options, RunObserver& observer) {
+  using Status = RunOutcome::Status;
+  const RunDirectory directory = RunDirectory::of(plan.config);
+  directory.require_same_run(plan);
+  RunOutcome outcome;
+  outcome.directory = directory.path();
+  outcome.products = product_paths(directory);
+  if (directory.is_finished(plan)) {
+    const std::string results = directory.file("results.json");
+    outcome.status = Status::kAlreadyFinished;
+    outcome.results = results_from_json(read_json_file(results), results);
+    return outcome;
+  }
+
+  directory.create();
+  Spool spool(directory.part_file("spool"), spool_header(plan));
+  directory.unmark();
+  if (spool.dropped_bytes() > 0)
+    observer.message("the last answer was cut short; it will be computed again");
+  const std::optional<Json> before = directory.manifest();
+  const Json earlier = before ? before->at("sessions") : Json::array();
+  Session session;
+  session.command = options.command;
+  session.started = utc_now();
+  session.threads = options.threads;
+  const auto write_manifest = [&] {
+    const Json manifest = make_manifest(plan, earlier, session);
+    write_file_atomically(directory.file("manifest.json"), manifest.dump(2) + "\n");
+    return manifest;
+  };
+  write_manifest();
+
+  Generation generation(plan, options, observer, spool);
+  if (const int64_t there = generation.progress().samples; there > 0)
+    observer.message("going on: " + std::to_string(there) + " of " +
+                     std::to_string(plan.samples()) + " answers are there");
+  const auto start = std::chrono::steady_clock::now();
+  generation.run(session);
+  outcome.progress = generation.progress();
+  session.samples = outcome.progress.samples - outcome.progress.samples_before;
+  session.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  session.ended = utc_now();
+  const Json manifest = write_manifest();
+  if (outcome.progress.samples < outcome.progress.samples_total) {
+    outcome.status = Status::kInterrupted;
+    return outcome;
+  }
+  outcome.results = build_products(plan, spool, directory, manifest);
+  directory.mark_finished(plan);
+  outcome.status = Status::kFinished;
+  return outcome;
+}
+
+}  // namespace surprisal

@@ -1,0 +1,283 @@
+#include "experiments/sample_json.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "experiments/token_columns.h"
+#include "lib/error.h"
+
+namespace surprisal {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "spool columns are little endian");
+
+Error format_error(const std::string& where, const std::string& message) {
+  return Error(ErrorCode::kFormat, where + ": " + message);
+}
+
+StopReason stop_reason_of(const std::string& name, const std::string& where) {
+  for (size_t i = 0; i < std::size(kStopReasonNames); ++i)
+    if (kStopReasonNames[i] == name) return static_cast<StopReason>(i);
+  throw format_error(where, "unknown stop_reason '" + name + "'");
+}
+
+/// Calls visit(name, member reference) for every plain field of the line, in the order of the file.
+template <typename AnySample, typename Visit>
+void for_each_field(AnySample& s, Visit&& visit) {
+  visit("cell", s.cell);
+  visit("doc_id", s.doc_id);
+  visit("repeat", s.repeat);
+  visit("seed", s.seed);
+  visit("question_sha256", s.question_sha256);
+  visit("prompt", s.prompt);
+  visit("response", s.response);
+  visit("target", s.target);
+  visit("extracted_strict", s.score.extracted_strict);
+  visit("extracted_flexible", s.score.extracted_flexible);
+  visit("extracted_numeric", s.score.extracted_numeric);
+  visit("strict", s.score.strict);
+  visit("flexible", s.score.flexible);
+  visit("numeric", s.score.numeric);
+  visit("valid", s.score.valid);
+  visit("stop_reason", s.stop_reason);
+  visit("prompt_tokens", s.prompt_tokens);
+  visit("generated_tokens", s.generated_tokens);
+  visit("injected_tokens", s.injected_tokens);
+  visit("retrieved_tokens", s.retrieved_tokens);
+  visit("discarded_tokens", s.discarded_tokens);
+  visit("interventions", s.interventions);
+  visit("token_evaluations", s.cost.token_evaluations);
+  visit("flops", s.cost.flops);
+  visit("forward_passes", s.cost.forward_passes);
+}
+
+/// One field of many records as packed bytes.
+template <typename Record, typename T>
+Json pack(const std::vector<Record>& records, T Record::*member) {
+  std::vector<uint8_t> bytes(records.size() * sizeof(T));
+  for (size_t i = 0; i < records.size(); ++i)
+    std::memcpy(bytes.data() + i * sizeof(T), &(records[i].*member), sizeof(T));
+  return Json::binary(std::move(bytes));
+}
+
+/// A vector field of many records, as packed bytes; every record's has the same length.
+template <typename Record, typename T>
+Json pack(const std::vector<Record>& records, std::vector<T> Record::*member) {
+  std::vector<uint8_t> bytes;
+  const size_t width = records.empty() ? 0 : (records[0].*member).size();
+  for (const Record& record : records) {
+    const std::vector<T>& values = record.*member;
+    if (values.size() != width)
+      throw Error(ErrorCode::kInternal, "node records of one answer differ in width");
+    const auto* data = reinterpret_cast<const uint8_t*>(values.data());
+    bytes.insert(bytes.end(), data, data + values.size() * sizeof(T));
+  }
+  return Json::binary(std::move(bytes));
+}
+
+const std::vector<uint8_t>& binary_at(const Json& columns, const char* name,
+                                      const std::string& where) {
+  if (!columns.contains(name) || !columns[name].is_binary())
+    throw format_error(where, "no column '" + std::string(name) + "'");
+  return columns[name].get_binary();
+}
+
+template <typename Record, typename T>
+void unpack(const Json& columns, const char* name, std::vector<Record>& records, T Record::*member,
+            const std::string& where) {
+  const std::vector<uint8_t>& bytes = binary_at(columns, name, where);
+  if (bytes.size() != records.size() * sizeof(T))
+    throw format_error(where, "column '" + std::string(name) + "' has the wrong length");
+  for (size_t i = 0; i < records.size(); ++i) {
+    std::memcpy(&(records[i].*member), bytes.data() + i * sizeof(T), sizeof(T));
+    if constexpr (std::is_enum_v<T>) {
+      if (static_cast<size_t>(records[i].*member) >= value_names<T>().size())
+        throw format_error(where, "column '" + std::string(name) + "' has an unknown value");
+    }
+  }
+}
+
+template <typename Record, typename T>
+void unpack(const Json& columns, const char* name, std::vector<Record>& records,
+            std::vector<T> Record::*member, const std::string& where) {
+  const std::vector<uint8_t>& bytes = binary_at(columns, name, where);
+  if (records.empty()) return;
+  const size_t width = bytes.size() / (records.size() * sizeof(T));
+  if (width * records.size() * sizeof(T) != bytes.size())
+    throw format_error(where, "column '" + std::string(name) + "' has the wrong length");
+  for (size_t i = 0; i < records.size(); ++i) {
+    (records[i].*member).resize(width);
+    std::memcpy((records[i].*member).data(), bytes.data() + i * width * sizeof(T),
+                width * sizeof(T));
+  }
+}
+
+/// Calls visit(name, member) for every field of a NodeRecord.
+template <typename Visit>
+void for_each_node_column(Visit&& visit) {
+  visit("parent", &NodeRecord::parent);
+  visit("token_id", &NodeRecord::token_id);
+  visit("top_k_token_id", &NodeRecord::top_k_token_id);
+  visit("top_k_logprob", &NodeRecord::top_k_logprob);
+  visit("tail_mass", &NodeRecord::tail_mass);
+  visit("attention_entropy", &NodeRecord::attention_entropy);
+  visit("attention_varentropy", &NodeRecord::attention_varentropy);
+  visit("attention_agreement", &NodeRecord::attention_agreement);
+  visit("logits_f16", &NodeRecord::logits_f16);
+}
+
+Json pack_tokens(const std::vector<TokenRecord>& tokens) {
+  Json columns = {{"rows", tokens.size()}, {"node", pack(tokens, &TokenRecord::node)}};
+  for_each_token_column([&](const ColumnDoc& doc, auto member) {
+    columns[std::string(doc.name)] = pack(tokens, member);
+  });
+  return columns;
+}
+
+Json pack_nodes(const std::vector<NodeRecord>& nodes) {
+  Json columns = {{"rows", nodes.size()}};
+  for_each_node_column([&](const char* name, auto member) { columns[name] = pack(nodes, member); });
+  return columns;
+}
+
+/// Number of records in packed columns; one of them is `witness`, of `width` bytes a record.
+size_t packed_rows(const Json& columns, const char* witness, size_t width,
+                   const std::string& where) {
+  const auto rows = columns.at("rows").get<size_t>();
+  if (rows > binary_at(columns, witness, where).size() / width)
+    throw format_error(where, "more rows than its columns hold");
+  return rows;
+}
+
+std::vector<TokenRecord> unpack_tokens(const Json& columns, const std::string& where) {
+  std::vector<TokenRecord> tokens(packed_rows(columns, "node", sizeof(int32_t), where));
+  unpack(columns, "node", tokens, &TokenRecord::node, where);
+  for_each_token_column([&](const ColumnDoc& doc, auto member) {
+    unpack(columns, std::string(doc.name).c_str(), tokens, member, where);
+  });
+  return tokens;
+}
+
+std::vector<NodeRecord> unpack_nodes(const Json& columns, const std::string& where) {
+  std::vector<NodeRecord> nodes(packed_rows(columns, "parent", sizeof(int32_t), where));
+  for_each_node_column(
+      [&](const char* name, auto member) { unpack(columns, name, nodes, member, where); });
+  return nodes;
+}
+
+/// Calls visit(name, member reference) for every number of a BranchRecord.
+template <typename AnyBranch, typename Visit>
+void for_each_branch_field(AnyBranch& branch, Visit&& visit) {
+  visit("fork_position", branch.fork_position);
+  visit("candidate", branch.candidate);
+  visit("length", branch.length);
+  visit("entropy", branch.entropy);
+  visit("varentropy", branch.varentropy);
+  visit("mean_logprob", branch.mean_logprob);
+  visit("score", branch.score);
+  visit("kept", branch.kept);
+}
+
+}  // namespace
+
+Json sample_to_json(const Sample& sample) {
+  Json line = Json::object();
+  for_each_field(sample, [&](const char* name, const auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
+      line[name] = kStopReasonNames[static_cast<size_t>(value)];
+    else
+      line[name] = value;
+  });
+  line["tags"] = Json::object();
+  for (const auto& [key, value] : sample.tags) line["tags"][key] = value;
+  line["foreign"] = Json::array();
+  for (const TextSpan& span : sample.foreign) line["foreign"].push_back({span.begin, span.end});
+  return line;
+}
+
+Sample sample_from_json(const Json& line, const std::string& where) {
+  Sample sample;
+  try {
+    for_each_field(sample, [&](const char* name, auto& value) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
+        value = stop_reason_of(line.at(name).template get<std::string>(), where);
+      else
+        line.at(name).get_to(value);
+    });
+    for (const auto& [key, value] : line.at("tags").items()) sample.tags.emplace_back(key, value);
+    for (const Json& span : line.at("foreign"))
+      sample.foreign.push_back({span.at(0).get<int64_t>(), span.at(1).get<int64_t>()});
+  } catch (const Json::exception& error) {
+    throw format_error(where, std::string("not a sample: ") + error.what());
+  }
+  int64_t last = 0;
+  for (const TextSpan& span : sample.foreign) {
+    if (span.begin < last || span.end < span.begin ||
+        span.end > static_cast<int64_t>(sample.response.size()))
+      throw format_error(where, "a foreign span lies outside the response");
+    last = span.end;
+  }
+  return sample;
+}
+
+std::string encode_sample(const Sample& sample) {
+  Json events = Json::array();
+  for (const EventRecord& event : sample.events)
+    events.push_back({event.position, static_cast<int>(event.kind), event.detail});
+
+  Json branches = Json::array();
+  for (const BranchRecord& branch : sample.branches) {
+    Json entry = {{"text", branch.text}, {"tokens", pack_tokens(branch.tokens)}};
+    for_each_branch_field(branch, [&](const char* name, auto value) { entry[name] = value; });
+    branches.push_back(std::move(entry));
+  }
+  const Json whole = {{"sample", sample_to_json(sample)},
+                      {"tokens", pack_tokens(sample.tokens)},
+                      {"nodes", pack_nodes(sample.nodes)},
+                      {"events", std::move(events)},
+                      {"branches", std::move(branches)}};
+  std::string bytes;
+  Json::to_cbor(whole, bytes);
+  return bytes;
+}
+
+Sample decode_sample(std::string_view bytes, const std::string& where) {
+  try {
+    const Json whole = Json::from_cbor(bytes.begin(), bytes.end());
+    Sample sample = sample_from_json(whole.at("sample"), where);
+    sample.tokens = unpack_tokens(whole.at("tokens"), where);
+    sample.nodes = unpack_nodes(whole.at("nodes"), where);
+    for (const Json& event : whole.at("events")) {
+      const auto kind = event.at(1).get<size_t>();
+      if (kind >= std::size(kEventNames)) throw format_error(where, "unknown kind of event");
+      sample.events.push_back({event.at(0).get<int32_t>(), static_cast<EventKind>(kind),
+                               event.at(2).get<std::string>()});
+    }
+    for (const Json& entry : whole.at("branches")) {
+      BranchRecord& branch = sample.branches.emplace_back();
+      for_each_branch_field(branch,
+                            [&](const char* name, auto& value) { entry.at(name).get_to(value); });
+      entry.at("text").get_to(branch.text);
+      branch.tokens = unpack_tokens(entry.at("tokens"), where);
+    }
+    return sample;
+  } catch (const Json::exception& error) {
+    throw format_error(where, std::string("not a sample: ") + error.what());
+  }
+}
+
+std::string without_spans(const std::string& text, const std::vector<TextSpan>& spans) {
+  std::string own;
+  size_t at = 0;
+  for (const TextSpan& span : spans) {
+    const auto begin = static_cast<size_t>(span.begin), end = static_cast<size_t>(span.end);
+    if (begin < at || end < begin || end > text.size())
+      throw Error(ErrorCode::kInternal, "a foreign span lies outside the response");
+    own.append(text, at, begin - at);
+    at = end;
+  }
+  return own.append(text, at);
+}
+
+}  // namespace surprisal

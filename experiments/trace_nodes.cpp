@@ -1,0 +1,121 @@
+#include "experiments/trace_nodes.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+#include "lib/error.h"
+
+namespace surprisal {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr uint16_t kHalfNaN = 0x7E00;
+
+}  // namespace
+
+size_t TraceNodes::EdgeHash::operator()(const Edge& edge) const {
+  const auto key = static_cast<uint64_t>(edge.parent) << 32 ^ static_cast<uint32_t>(edge.token);
+  return std::hash<uint64_t>()(key * 0x9E3779B97F4A7C15ULL);
+}
+
+template <typename T>
+void TraceNodes::Wide<T>::push(const std::vector<T>& values, size_t line) {
+  if (line > width || values.size() > lines * line)
+    throw Error(ErrorCode::kInternal, "a node's row is wider than its column");
+  for (size_t l = 0; l < lines; ++l) {
+    const size_t begin = std::min(l * line, values.size());
+    const size_t end = std::min(begin + line, values.size());
+    column.push(std::span<const T>(values).subspan(begin, end - begin));
+    for (size_t i = end - begin; i < width; ++i) column.push(filler);
+  }
+}
+
+TraceNodes::TraceNodes(hdf5::File& file, const TraceOptions& options, int64_t layers, int64_t heads,
+                       int64_t vocab_size)
+    : by_head_(options.attention == TraceOptions::Attention::kHeads),
+      question_(file, "/nodes/question",
+                {"question", "", "row of /samples: the first sample with this prompt"}),
+      parent_(file, "/nodes/parent", {"parent", "", "row of /nodes; -1: the prompt's end"}),
+      token_id_(file, "/nodes/token_id",
+                {"token_id", "", "that led from the parent here; -1: the prompt's end"}) {
+  const auto wide = [&]<typename T>(const char* name, const ColumnDoc& doc,
+                                    std::vector<int64_t> row_shape, T filler) {
+    const size_t lines = row_shape.size() == 2 ? static_cast<size_t>(row_shape[0]) : 1;
+    return Wide<T>{GrowingColumn<T>(file, std::string("/nodes/") + name, doc, row_shape), lines,
+                   static_cast<size_t>(row_shape.back()), filler};
+  };
+  if (options.top_k > 0) {
+    tail_mass_.emplace(file, "/nodes/tail_mass",
+                       ColumnDoc{"tail_mass", "1", "probability outside the top k"});
+    top_k_token_id_.emplace(wide("top_k_token_id", {"", "", "most likely tokens [U, K]; -1: none"},
+                                 {options.top_k}, int32_t{-1}));
+    top_k_logprob_.emplace(
+        wide("top_k_logprob", {"", "nat", "their ln p [U, K]"}, {options.top_k}, kNaN));
+  }
+  using Attention = TraceOptions::Attention;
+  if (options.attention == Attention::kLayers || options.attention == Attention::kHeads) {
+    const std::vector<int64_t> shape =
+        by_head_ ? std::vector<int64_t>{layers, heads} : std::vector<int64_t>{layers};
+    const std::string_view what = by_head_ ? "of each head [U, L, H]" : "means over heads [U, L]";
+    attention_entropy_.emplace(wide("attention_entropy", {"", "nat", what}, shape, kNaN));
+    attention_varentropy_.emplace(wide("attention_varentropy", {"", "nat^2", what}, shape, kNaN));
+    attention_agreement_.emplace(
+        wide("attention_agreement", {"", "1", "of the heads of a layer [U, L]"}, {layers}, kNaN));
+  }
+  if (options.logits_f16)
+    logits_.emplace(
+        wide("logits", {"", "nat", "raw logits in half precision [U, V]"}, {vocab_size}, kHalfNaN));
+}
+
+std::vector<int64_t> TraceNodes::add(const std::vector<NodeRecord>& nodes, int64_t question,
+                                     int64_t sample_row, int64_t heads) {
+  if (question != current_question_) {
+    rows_of_question_.clear();
+    current_question_ = question;
+    first_sample_ = sample_row;
+  }
+  std::vector<int64_t> rows;
+  rows.reserve(nodes.size());
+  for (const NodeRecord& node : nodes) {
+    if (node.parent >= static_cast<int32_t>(rows.size()))
+      throw Error(ErrorCode::kInternal, "a node stands before its parent");
+    const int64_t parent = node.parent < 0 ? -1 : rows[static_cast<size_t>(node.parent)];
+    const auto [found, is_new] = rows_of_question_.emplace(Edge{parent, node.token_id}, rows_);
+    if (is_new) write(node, parent, static_cast<size_t>(heads));
+    rows.push_back(found->second);
+  }
+  return rows;
+}
+
+void TraceNodes::write(const NodeRecord& node, int64_t parent, size_t heads) {
+  question_.push(first_sample_);
+  parent_.push(parent);
+  token_id_.push(node.token_id);
+  if (tail_mass_) tail_mass_->push(node.tail_mass);
+  if (top_k_token_id_) top_k_token_id_->push(node.top_k_token_id);
+  if (top_k_logprob_) top_k_logprob_->push(node.top_k_logprob);
+  const auto push_attention = [&](std::optional<Wide<float>>& column,
+                                  const std::vector<float>& values) {
+    if (column) column->push(values, by_head_ ? heads : values.size());
+  };
+  push_attention(attention_entropy_, node.attention_entropy);
+  push_attention(attention_varentropy_, node.attention_varentropy);
+  if (attention_agreement_) attention_agreement_->push(node.attention_agreement);
+  if (logits_) logits_->push(node.logits_f16);
+  ++rows_;
+}
+
+void TraceNodes::flush() {
+  question_.flush();
+  parent_.flush();
+  token_id_.flush();
+  if (tail_mass_) tail_mass_->flush();
+  if (top_k_token_id_) top_k_token_id_->column.flush();
+  if (top_k_logprob_) top_k_logprob_->column.flush();
+  for (auto* column : {&attention_entropy_, &attention_varentropy_, &attention_agreement_})
+    if (*column) (*column)->column.flush();
+  if (logits_) logits_->column.flush();
+}
+
+}  // namespace surprisal
