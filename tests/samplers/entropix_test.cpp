@@ -88,11 +88,11 @@ TEST(Entropix, SaysWhatItNeedsAndWhyItRefusesRepeats) {
 /// A vocabulary in which every token but 2564 is "x".
 class OneWordTokenizer : public Tokenizer {
  public:
-  explicit OneWordTokenizer(std::string text) : text_(std::move(text)) {}
+  explicit OneWordTokenizer(std::string text)
+      : text_(std::move(text)), word_{.bytes = text_}, other_{.bytes = "x"} {}
   std::vector<TokenId> encode(std::string_view, bool, bool) const override { return {1}; }
-  std::string decode(std::span<const TokenId> ids, bool) const override {
-    return ids[0] == 2564 ? text_ : "x";
-  }
+  const TokenPiece& piece(TokenId id) const override { return id == 2564 ? word_ : other_; }
+  const DecodeRules& decode_rules() const override { return rules_; }
   int64_t vocab_size() const override { return 3000; }
   bool is_special(TokenId) const override { return false; }
   std::optional<TokenId> bos_token_id() const override { return std::nullopt; }
@@ -103,6 +103,8 @@ class OneWordTokenizer : public Tokenizer {
 
  private:
   std::string text_;
+  TokenPiece word_, other_;
+  DecodeRules rules_;
 };
 
 TEST(Entropix, IsAnUntunedPortOnOtherTokenizers) {

@@ -1,6 +1,5 @@
 # The libraries that ours are linked to: read by our own build and by find_package(surprisal) alike.
 find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)  # at::parallel_for of LibTorch's headers
 find_package(PkgConfig REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)
