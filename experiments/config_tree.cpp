@@ -1,6 +1,8 @@
 #include "experiments/config_tree.h"
 
+#include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <optional>
 
 #include "lib/error.h"
@@ -89,6 +91,8 @@ void set_by_key(const YAML::Node& root, const std::string& key, const YAML::Node
 }
 
 YAML::Node load_config_tree(const std::string& path, std::span<const std::string> overrides) {
+  if (!std::filesystem::exists(path))
+    throw Error(ErrorCode::kUsage, path + ": there is no such experiment");
   YAML::Node root = read_yaml_file(path);
   if (!root.IsMap())
     throw Error(ErrorCode::kConfig, path + ": expected a map with name, model, task, samplers");

@@ -5,7 +5,6 @@
 #include <numeric>
 #include <tuple>
 
-#include "experiments/sample.h"
 #include "lib/error.h"
 #include "lib/sha256.h"
 
