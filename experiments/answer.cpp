@@ -76,8 +76,11 @@ StepView Answer::view() const {
   StepView view;
   view.logits = evaluation.logits;
   view.statistics = &evaluation.statistics;
-  if (evaluation.has_attention) view.attention = &evaluation.attention;
-  if (evaluation.padded_slots > 0) view.padded_attention = &evaluation.padded;
+  // Only what the sampler asked for: what a trace or another answer needs must not change
+  // decisions.
+  const Needs needs = request_.sampler->needs();
+  if (needs.attention) view.attention = &evaluation.attention;
+  if (needs.padded_slots > 0) view.padded_attention = &evaluation.padded;
   view.tokens = walk_.tokens();
   view.prompt_length = result_.prompt_tokens;
   const bool may_spend = result_.cost.token_evaluations < budget.max_token_evaluations;

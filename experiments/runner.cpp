@@ -10,6 +10,7 @@
 #include "experiments/run_directory.h"
 #include "experiments/sample_index.h"
 #include "experiments/sample_json.h"
+#include "experiments/scorers.h"
 #include "experiments/spool.h"
 #include "lib/draws.h"
 #include "lib/files.h"
@@ -120,6 +121,11 @@ class Generation {
     request.max_new_tokens = cell.max_new_tokens;
     request.stop_strings = model.stop_strings(*plan_.tasks[cell.task].task);
     request.stop_tokens = model.stop_tokens();
+    request.extract_answer = [&task = *plan_.tasks[cell.task].task,
+                              &asked = problem(pending)](const std::string& text) {
+      const std::string answer = task.score(asked, text).extracted_strict;
+      return answer == kInvalidAnswer ? "" : answer;
+    };
     return request;
   }
 

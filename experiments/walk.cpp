@@ -105,7 +105,7 @@ TokenRecord Walk::record_of(TokenId token, TokenSource source, const Decision& d
   record.decision_entropy = static_cast<float>(decision.decision_entropy);
   record.decision_varentropy = static_cast<float>(decision.decision_varentropy);
   record.threshold_margin = static_cast<float>(decision.threshold_margin);
-  const bool attention = evaluation.has_attention;
+  const bool attention = setting_.trace.attention != TraceOptions::Attention::kNone;
   record.attention_entropy = unless_unknown(evaluation.means.entropy, attention);
   record.attention_varentropy = unless_unknown(evaluation.means.varentropy, attention);
   record.attention_agreement = unless_unknown(evaluation.means.agreement, attention);
@@ -129,8 +129,8 @@ NodeRecord Walk::trace_node() const {
     record.tail_mass = static_cast<float>(std::max(0.0, 1 - mass));
   }
   using Attention = TraceOptions::Attention;
-  if (evaluation.has_attention && (setting_.trace.attention == Attention::kLayers ||
-                                   setting_.trace.attention == Attention::kHeads)) {
+  if (setting_.trace.attention == Attention::kLayers ||
+      setting_.trace.attention == Attention::kHeads) {
     const int64_t heads = setting_.config->num_attention_heads;
     for (int64_t layer = 0; layer < setting_.config->num_hidden_layers; ++layer) {
       double entropy = 0, varentropy = 0;

@@ -48,6 +48,17 @@ class BadInput(ExperimentCase):
             r"stepwise problem \d+: its prompt has \d+ tokens",
         )
 
+    def test_nan_weights_are_an_error_that_says_where_and_give_no_result(self):
+        broken = self.scratch / "nan"
+        shutil.copytree(self.model, broken, dirs_exist_ok=True)
+        weights = next(broken.glob("*.safetensors"))
+        data = bytearray(weights.read_bytes())
+        data[-64:] = b"\xff" * 64  # NaN in every format
+        weights.write_bytes(data)
+        error = self.run_experiment("--set", f"model.path={broken}", status=1).stderr
+        self.assertRegex(error, r"error: .*(NaN|nan)")
+        self.assertFalse((self.output / "smoke/done.json").exists())
+
     def test_no_such_model_task_data_or_config(self):
         self.assertIn("absent", self.refused("--set", "model.path=absent", status=1))
         self.assertIn("absent.yaml", self.refused(config="absent.yaml"))

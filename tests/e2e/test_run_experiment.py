@@ -57,6 +57,16 @@ class OtherWays(ExperimentCase):
         with h5py.File(self.output / "two/traces.h5") as trace:
             self.assertEqual(len(trace.attrs["model_sha256"].split(",")), 2)
 
+    def test_a_trace_without_attention_has_none_and_decides_alike(self):
+        self.run_experiment("--limit", 2)
+        self.run_experiment("--limit", 2, "--set", "trace.attention=none", "--set", "name=without")
+        with h5py.File(self.output / "without/traces.h5") as trace:
+            self.assertTrue(np.all(np.isnan(trace["tokens/attention_entropy"][()])))
+            self.assertNotIn("attention_entropy", trace["nodes"])
+        self.assertEqual(
+            self.signature(self.output / "without"), self.signature(self.output / "smoke")
+        )
+
     def test_full_logits_fit_the_recorded_statistics(self):
         self.run_experiment("--limit", 1, "--set", "trace.logits=f16")
         with h5py.File(self.output / "smoke/traces.h5") as trace:

@@ -1,0 +1,140 @@
+#include "experiments/runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "experiments/run_directory.h"
+#include "experiments/trace_reader.h"
+#include "lib/files.h"
+#include "tests/experiments/example_plan.h"
+#include "tests/experiments/temporary_folder.h"
+
+namespace surprisal {
+namespace {
+
+using testing::error_of;
+using ::testing::HasSubstr;
+using testing::TemporaryFolder;
+
+/// Never finds a token.
+class Failing : public Sampler {
+ public:
+  Decision decide(const StepView&, SamplerState*, const Draws&) const override {
+    throw Error(ErrorCode::kNumeric, "no token is good enough");
+  }
+};
+
+class CountingObserver : public RunObserver {
+ public:
+  void progress(const RunProgress& progress) override {
+    EXPECT_GE(progress.samples, last.samples);
+    EXPECT_GE(progress.answer_tokens, last.answer_tokens);
+    last = progress;
+  }
+  void message(const std::string& text) override { messages += text + "\n"; }
+  RunProgress last;
+  std::string messages;
+};
+
+/// The example plan on a real (tiny) model.
+Plan plan_in(const TemporaryFolder& folder, int64_t problems = 4, int64_t repeats = 1) {
+  Plan plan = testing::example_plan(problems, repeats, folder.path());
+  PlannedModel& model = plan.models[0];
+  model.spec.path = std::string(SURPRISAL_SOURCE_DIR) + "/tests/models/fixtures/llama";
+  model.spec.options = {.dtype = "float32", .device = "cpu"};
+  model.config = load_model_config(model.spec.path);
+  model.tokenizer = std::make_unique<testing::LetterTokenizer>(model.config.vocab_size);
+  size_t doc = 0;
+  for (Prompt& prompt : plan.prompts[{0, 0}]) prompt.tokens.push_back(static_cast<TokenId>(doc++));
+  return plan;
+}
+
+TEST(Runner, FinishesARunAndThenHasNothingToDo) {
+  const TemporaryFolder folder;
+  const Plan plan = plan_in(folder);
+  CountingObserver observer;
+  const RunOutcome outcome = run_plan(plan, {}, observer);
+  EXPECT_EQ(outcome.status, RunOutcome::Status::kFinished);
+  EXPECT_EQ(observer.last.samples, 8);
+  double tokens = 0;
+  for (const CellResult& result : outcome.results)
+    tokens += result.generated_tokens * static_cast<double>(result.n);
+  EXPECT_EQ(static_cast<double>(observer.last.answer_tokens), tokens);
+  for (const std::string& path : outcome.products) EXPECT_TRUE(std::filesystem::exists(path));
+  CountingObserver again;
+  const RunOutcome second = run_plan(plan, {}, again);
+  EXPECT_EQ(second.status, RunOutcome::Status::kAlreadyFinished);
+  EXPECT_EQ(results_json(second.results), results_json(outcome.results));
+  EXPECT_EQ(again.messages, "");
+}
+
+TEST(Runner, AnInterruptedRunGoesOnToTheSameEnd) {
+  const TemporaryFolder whole_folder, folder;
+  CountingObserver observer;
+  run_plan(plan_in(whole_folder), {}, observer);
+  const Plan plan = plan_in(folder);
+  int64_t before = 0;
+  for (int64_t stop_at = 1;; ++stop_at) {
+    CountingObserver counting;
+    RunOptions options;
+    options.interrupted = [&] { return counting.last.samples >= stop_at; };
+    const RunOutcome outcome = run_plan(plan, options, counting);
+    EXPECT_GE(outcome.progress.samples, before);
+    before = outcome.progress.samples;
+    if (outcome.status == RunOutcome::Status::kFinished) break;
+    EXPECT_TRUE(outcome.results.empty());
+    EXPECT_FALSE(std::filesystem::exists(outcome.directory + "/traces.h5"));
+    ASSERT_LT(stop_at, 9);
+  }
+  EXPECT_EQ(trace_signature(TraceReader(folder.file("example"))),
+            trace_signature(TraceReader(whole_folder.file("example"))));
+  EXPECT_EQ(read_file(folder.file("example/samples.jsonl"), 1 << 20),
+            read_file(whole_folder.file("example/samples.jsonl"), 1 << 20));
+}
+
+TEST(Runner, AFailingSamplerStopsItsOwnCell) {
+  const TemporaryFolder folder;
+  Plan plan = plan_in(folder);
+  plan.cells[0].sampler = std::make_unique<Failing>();
+  plan.cells[0].sampler_name = "failing";
+  CountingObserver observer;
+  const Error error = error_of([&] { run_plan(plan, {}, observer); });
+  EXPECT_EQ(error.code(), ErrorCode::kNumeric);
+  EXPECT_THAT(error.what(), HasSubstr("sampler 'failing', cell cell_a"));
+  EXPECT_THAT(error.what(), HasSubstr("no token is good enough"));
+  EXPECT_EQ(observer.last.samples, 4);  // all of the other cell's
+  EXPECT_FALSE(std::filesystem::exists(folder.file("example/done.json")));
+
+  plan.cells[0].sampler = std::make_unique<Greedy>();  // mended: only its answers are missing
+  CountingObserver mended;
+  EXPECT_EQ(run_plan(plan, {}, mended).status, RunOutcome::Status::kFinished);
+  EXPECT_THAT(mended.messages, HasSubstr("4 of 8 answers are there"));
+}
+
+TEST(Runner, FailFastStopsTheRun) {
+  const TemporaryFolder folder;
+  Plan plan = plan_in(folder, 200);
+  plan.config.engine.batch = 1;
+  plan.cells[0].sampler = std::make_unique<Failing>();
+  RunOptions options;
+  options.fail_fast = true;
+  CountingObserver observer;
+  EXPECT_EQ(error_of([&] { run_plan(plan, options, observer); }).code(), ErrorCode::kNumeric);
+  EXPECT_LT(observer.last.samples, 5);
+}
+
+TEST(Runner, RepeatsOfOneQuestionShareItsPromptAndDifferInDraws) {
+  const TemporaryFolder folder;
+  const Plan plan = plan_in(folder, 2, 3);
+  CountingObserver observer;
+  EXPECT_EQ(run_plan(plan, {}, observer).status, RunOutcome::Status::kFinished);
+  EXPECT_EQ(observer.last.samples, 2 * 2 * 3);
+  const TraceReader trace(folder.file("example"));
+  EXPECT_THAT(trace.column("samples", "repeat").read<int64_t>(),
+              ::testing::ElementsAre(0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2));
+}
+
+}  // namespace
+}  // namespace surprisal
