@@ -6,6 +6,7 @@
 
 #include "experiments/config_tree.h"
 #include "experiments/manifest.h"
+#include "experiments/results_format.h"
 #include "experiments/sample_index.h"
 #include "experiments/sample_json.h"
 #include "experiments/trace_writer.h"

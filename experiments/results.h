@@ -52,11 +52,4 @@ class ResultsBuilder {
   std::vector<Sums> sums_;
 };
 
-std::string results_csv(const std::vector<CellResult>& results);
-Json results_json(const std::vector<CellResult>& results);
-/// What results_json() wrote. @throws Error(kFormat)
-std::vector<CellResult> results_from_json(const Json& rows, const std::string& where);
-/// For a terminal: one table per model and task.
-std::string results_table(const std::vector<CellResult>& results);
-
 }  // namespace surprisal

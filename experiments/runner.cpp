@@ -7,6 +7,7 @@
 #include "experiments/cell_guard.h"
 #include "experiments/manifest.h"
 #include "experiments/products.h"
+#include "experiments/results_format.h"
 #include "experiments/run_directory.h"
 #include "experiments/sample_index.h"
 #include "experiments/sample_json.h"
@@ -19,7 +20,7 @@ namespace surprisal {
 namespace {
 
 constexpr int64_t kSamplesPerSync = 64;  // a power loss costs at most these; a kill costs none
-constexpr int64_t kCpuBatch = 16;
+constexpr int64_t kCpuBatch = 32;  // measured: 16 rows give 85 tokens/s, 32 98, 64 96
 constexpr int64_t kGpuBatch = 128;
 
 /// An answer still to be computed.

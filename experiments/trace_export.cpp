@@ -7,6 +7,7 @@
 #include <functional>
 #include <system_error>
 
+#include "lib/csv.h"
 #include "lib/error.h"
 #include "lib/files.h"
 #include "lib/json.h"
@@ -22,13 +23,6 @@ template <typename Number>
 void append_number(std::string& out, Number value) {
   char text[32];
   out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
-
-std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
 }
 
 /// Appends value number i of a block, as CSV or JSON has it.
@@ -70,7 +64,7 @@ Append read_block(const TraceReader& trace, const std::string& table, const Trac
       std::vector<std::string> values = dataset.read_strings();
       return [=, values = std::move(values)](std::string& out, size_t i) {
         const std::string& text = values.at(static_cast<size_t>(first) + i);
-        out += json ? dump_line(text) : csv_text(text);
+        out += json ? dump_line(text) : csv_field(text);
       };
     }
   }
@@ -106,7 +100,7 @@ void export_table(const TraceReader& trace, const std::string& table,
     std::vector<std::string> suffixes;
     append_suffixes(column.row_shape, 0, "", suffixes);
     for (const std::string& suffix : suffixes)
-      header += (header.empty() ? "" : ",") + csv_text(column.name + suffix);
+      header += (header.empty() ? "" : ",") + csv_field(column.name + suffix);
   }
   if (!json) file.write(header + "\n");
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "experiments/config_tree.h"
+#include "experiments/results_format.h"
 #include "experiments/runner.h"
 #include "tools/dry_run.h"
 #include "tools/listing.h"

@@ -1,4 +1,4 @@
-#include "experiments/results.h"
+#include "experiments/results_format.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "experiments/run_directory.h"
+#include "experiments/results_format.h"
 #include "experiments/trace_reader.h"
 #include "lib/files.h"
 #include "tests/experiments/example_plan.h"

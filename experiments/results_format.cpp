@@ -1,0 +1,238 @@
+#include "experiments/results_format.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "lib/csv.h"
+#include "lib/error.h"
+
+namespace surprisal {
+namespace {
+
+/// All swept keys of a run, in order of first use: the columns "samplers.quadrant.entropy_cut", ...
+std::vector<std::string> swept_keys(const std::vector<CellResult>& results) {
+  std::vector<std::string> keys;
+  for (const CellResult& result : results)
+    for (const auto& [key, value] : result.swept)
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+  return keys;
+}
+
+/// NaN has no place in JSON: a share of nothing is null.
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json proportion_json(const Proportion& p) {
+  return {{"value", number(p.value)}, {"low", number(p.low)}, {"high", number(p.high)}};
+}
+
+/// A row of results.json; results.csv is the same, flattened.
+Json row_json(const CellResult& result) {
+  Json row = {{"cell", result.cell},
+              {"model", result.model},
+              {"model_provenance", result.model_provenance},
+              {"dtype", result.dtype},
+              {"task", result.task},
+              {"split", result.split},
+              {"sampler", result.sampler},
+              {"sampler_label", result.sampler_label},
+              {"swept", Json::object()},
+              {"n", result.n},
+              {"questions", result.questions},
+              {"strict", proportion_json(result.strict)},
+              {"flexible", proportion_json(result.flexible)},
+              {"numeric", proportion_json(result.numeric)},
+              {"invalid_share", number(result.invalid_share)},
+              {"truncated_share", number(result.truncated_share)},
+              {"mean_generated_tokens", number(result.generated_tokens)},
+              {"mean_injected_tokens", number(result.injected_tokens)},
+              {"mean_token_evaluations", number(result.token_evaluations)},
+              {"mean_flops", number(result.flops)},
+              {"mean_forward_passes", number(result.forward_passes)},
+              {"interventions_per_answer", number(result.interventions)},
+              {"state_shares", Json::object()}};
+  for (const auto& [key, value] : result.swept) row["swept"][key] = value;
+  for (size_t i = 0; i < result.state_shares.size(); ++i)
+    row["state_shares"][std::string(kStateNames[i])] = number(result.state_shares[i]);
+  return row;
+}
+
+std::string csv_value(const Json& value) {
+  if (value.is_null()) return "";
+  return csv_field(value.is_string() ? value.get<std::string>() : value.dump());
+}
+
+/// Columns of equal width: text columns to the left, figures to the right.
+std::string aligned(const std::vector<std::vector<std::string>>& rows, size_t text_columns) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string padding(widths[i] - row[i].size(), ' ');
+      line += (i ? "  " : "") + (i < text_columns ? row[i] + padding : padding + row[i]);
+    }
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
+}
+
+std::string fixed(double value, int digits) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return std::isfinite(value) ? text : "-";
+}
+
+std::string percent(const Proportion& p) {
+  return fixed(100 * p.value, 1) + " [" + fixed(100 * p.low, 1) + ", " + fixed(100 * p.high, 1) +
+         "]";
+}
+
+/// "entropy_cut=1.5 temperature=0.7": keys of the sampler itself without their prefix.
+std::string short_setting(const CellResult& result) {
+  const std::string own = "samplers." + result.sampler + ".";
+  std::string text;
+  for (const auto& [key, value] : result.swept)
+    text += (text.empty() ? "" : " ") + (key.starts_with(own) ? key.substr(own.size()) : key) +
+            "=" + (value.is_string() ? value.get<std::string>() : value.dump());
+  return text;
+}
+
+/// "SmolLM2-135M-Instruct (dequantised from Q4_1, float32)"
+std::string model_text(const CellResult& result) {
+  return result.model + " (" +
+         (result.model_provenance.empty() ? "" : result.model_provenance + ", ") + result.dtype +
+         ")";
+}
+
+std::string states_text(const CellResult& result) {
+  std::string text;
+  for (size_t i = 1; i < result.state_shares.size(); ++i) {
+    if (!(result.state_shares[i] > 0)) continue;
+    text += (text.empty() ? "" : " ") + std::string(kStateNames[i]) + " " +
+            fixed(100 * result.state_shares[i], 0);
+  }
+  return text.empty() ? "-" : text;
+}
+
+}  // namespace
+
+Json results_json(const std::vector<CellResult>& results) {
+  Json rows = Json::array();
+  for (const CellResult& result : results) rows.push_back(row_json(result));
+  return rows;
+}
+
+std::vector<CellResult> results_from_json(const Json& rows, const std::string& where) {
+  const auto number_of = [](const Json& value) {
+    return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+  };
+  const auto proportion_of = [&](const Json& value) {
+    return Proportion{number_of(value.at("value")), number_of(value.at("low")),
+                      number_of(value.at("high"))};
+  };
+  std::vector<CellResult> results;
+  try {
+    for (const Json& row : rows) {
+      CellResult result;
+      row.at("cell").get_to(result.cell);
+      row.at("model").get_to(result.model);
+      row.at("model_provenance").get_to(result.model_provenance);
+      row.at("dtype").get_to(result.dtype);
+      row.at("task").get_to(result.task);
+      row.at("split").get_to(result.split);
+      row.at("sampler").get_to(result.sampler);
+      row.at("sampler_label").get_to(result.sampler_label);
+      for (const auto& [key, value] : row.at("swept").items())
+        result.swept.emplace_back(key, value);
+      row.at("n").get_to(result.n);
+      row.at("questions").get_to(result.questions);
+      result.strict = proportion_of(row.at("strict"));
+      result.flexible = proportion_of(row.at("flexible"));
+      result.numeric = proportion_of(row.at("numeric"));
+      result.invalid_share = number_of(row.at("invalid_share"));
+      result.truncated_share = number_of(row.at("truncated_share"));
+      result.generated_tokens = number_of(row.at("mean_generated_tokens"));
+      result.injected_tokens = number_of(row.at("mean_injected_tokens"));
+      result.token_evaluations = number_of(row.at("mean_token_evaluations"));
+      result.flops = number_of(row.at("mean_flops"));
+      result.forward_passes = number_of(row.at("mean_forward_passes"));
+      result.interventions = number_of(row.at("interventions_per_answer"));
+      for (size_t i = 0; i < result.state_shares.size(); ++i)
+        result.state_shares[i] = number_of(row.at("state_shares").at(std::string(kStateNames[i])));
+      results.push_back(std::move(result));
+    }
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::kFormat, where + ": not results of this version: " + error.what());
+  }
+  return results;
+}
+
+std::string results_csv(const std::vector<CellResult>& results) {
+  const std::vector<std::string> keys = swept_keys(results);
+  std::string header, body;
+  for (const CellResult& result : results) {
+    header.clear();
+    const auto add = [&](const std::string& name, const Json& value) {
+      header += (header.empty() ? "" : ",") + csv_field(name);
+      body += (body.empty() || body.back() == '\n' ? "" : ",") + csv_value(value);
+    };
+    const Json row = row_json(result);
+    for (const auto& [name, value] : row.items()) {
+      if (name == "swept") {
+        for (const std::string& key : keys)
+          add(key, value.contains(key) ? value.at(key) : Json(nullptr));
+      } else if (name == "state_shares") {
+        for (const auto& [state, state_share] : value.items()) add("share_" + state, state_share);
+      } else if (value.is_object()) {
+        add(name, value.at("value"));
+        add(name + "_low", value.at("low"));
+        add(name + "_high", value.at("high"));
+      } else {
+        add(name, value);
+      }
+    }
+    body += "\n";
+  }
+  return header + "\n" + body;
+}
+
+std::string results_table(const std::vector<CellResult>& results) {
+  std::string text;
+  std::set<std::pair<std::string, std::string>> done;
+  for (const CellResult& first : results) {
+    const std::string model = model_text(first);
+    const std::string task = first.task + " " + first.split;
+    if (!done.emplace(model, task).second) continue;
+    std::vector<std::vector<std::string>> rows = {
+        {"sampler", "parameters", "n", "strict %", "flexible %", "numeric %", "invalid %", "cut %",
+         "tokens", "evaluations", "passes", "interventions", "states %"}};
+    std::set<std::string> labels;
+    for (const CellResult& result : results) {
+      if (model_text(result) != model || result.task + " " + result.split != task) continue;
+      rows.push_back({result.sampler, short_setting(result), std::to_string(result.n),
+                      percent(result.strict), percent(result.flexible), percent(result.numeric),
+                      fixed(100 * result.invalid_share, 1), fixed(100 * result.truncated_share, 1),
+                      fixed(result.generated_tokens, 1), fixed(result.token_evaluations, 1),
+                      fixed(result.forward_passes, 1), fixed(result.interventions, 2),
+                      states_text(result)});
+      if (!result.sampler_label.empty())
+        labels.insert(result.sampler + ": " + result.sampler_label);
+    }
+    text += (text.empty() ? "" : "\n") + model + " on " + task +
+            "; 95 % intervals, means per answer\n" + aligned(rows, 2);
+    for (const std::string& label : labels) text += "note: " + label + "\n";
+  }
+  return text;
+}
+
+}  // namespace surprisal

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "experiments/results.h"
+#include "lib/json.h"
+
+namespace surprisal {
+
+std::string results_csv(const std::vector<CellResult>& results);
+Json results_json(const std::vector<CellResult>& results);
+/// What results_json() wrote. @throws Error(kFormat)
+std::vector<CellResult> results_from_json(const Json& rows, const std::string& where);
+/// For a terminal: one table per model and task.
+std::string results_table(const std::vector<CellResult>& results);
+
+}  // namespace surprisal
