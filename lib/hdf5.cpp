@@ -44,8 +44,16 @@ std::string pending_message() {
 }
 
 [[noreturn]] void fail(const std::string& place, const std::string& what) {
-  std::string message = place + ": HDF5 cannot " + what + ": " + pending_message();
-  if (message.find("lock") != std::string::npos)
+  std::string why = pending_message();
+  const bool locked = why.find("lock file") != std::string::npos;
+  // Where the operating system refused, its words say it all: "No space left on device".
+  const std::string mark = "error message = '";
+  if (const size_t begin = why.find(mark); begin != std::string::npos) {
+    why.erase(0, begin + mark.size());
+    why.resize(std::min(why.size(), why.find('\'')));
+  }
+  std::string message = place + ": HDF5 cannot " + what + ": " + why;
+  if (locked)
     message +=
         " (on a file system without locks, set HDF5_USE_FILE_LOCKING=FALSE; otherwise another "
         "program holds the file)";

@@ -11,10 +11,11 @@ from experiment_case import SMOKE, TIMEOUT_S, ExperimentCase
 
 
 class BadInput(ExperimentCase):
-    def refused(self, *arguments, status=2, **options):
+    def refused(self, *arguments, status=2, only_error=True, **options):
         result = self.run_experiment(*arguments, status=status, **options)
         self.assertEqual(result.stdout, "")
-        self.assertTrue(result.stderr.startswith("run_experiment: error: "), result.stderr)
+        if only_error:
+            self.assertTrue(result.stderr.startswith("run_experiment: error: "), result.stderr)
         return result.stderr
 
     def test_misspelt_keys(self):
@@ -94,6 +95,18 @@ class BadInput(ExperimentCase):
         self.assertFalse((run / "done.json").exists())
         resumed = self.run_experiment()
         self.assertRegex(resumed.stderr, r"going on: \d+ of 42 answers are there")
+
+    def test_a_disk_full_only_for_the_products(self):
+        part = self.output / "smoke/parts/main"
+        part.mkdir(parents=True)
+        for name in ("traces.h5", "samples.jsonl"):
+            (part / f"{name}.tmp").unlink(missing_ok=True)
+            (part / f"{name}.tmp").symlink_to("/dev/full")
+            error = self.refused("--limit", 2, status=1, only_error=False)
+            self.assertRegex(error, rf"{name}\.tmp: .*No space left on device\n$")
+            self.assertFalse((part / name).exists())
+            (part / f"{name}.tmp").unlink()
+        self.assertNotIn("loading", self.run_experiment("--limit", 2).stderr)
 
     def test_a_spool_of_another_run_is_refused(self):
         self.run_experiment("--limit", 1)

@@ -1,7 +1,10 @@
 #include "lib/hdf5.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -161,6 +164,15 @@ TEST_F(Hdf5, FailuresSayWhereAndWhy) {
   EXPECT_THAT(message_of([&] { File::open(file("absent.h5")); }),
               testing::AllOf(HasSubstr("absent.h5"), HasSubstr("No such file")));
   EXPECT_THAT(message_of([&] { File::create("/proc/nowhere.h5"); }), HasSubstr("/proc/nowhere.h5"));
+  std::filesystem::create_symlink("/dev/full", file("full.h5"));
+  EXPECT_THAT(message_of([&] { File::create(file("full.h5")); }),
+              testing::EndsWith("cannot create the file: No space left on device"));
+  { File::create(file("locked.h5")); }
+  const int other = ::open(file("locked.h5").c_str(), O_RDWR);
+  ASSERT_EQ(::flock(other, LOCK_EX), 0);
+  EXPECT_THAT(message_of([&] { File::open(file("locked.h5")); }),
+              HasSubstr("HDF5_USE_FILE_LOCKING=FALSE"));
+  ::close(other);
   std::ofstream(file("text.h5")) << "not HDF5";
   EXPECT_THAT(message_of([&] { File::open(file("text.h5")); }), HasSubstr("text.h5"));
   File out = File::create(file("same.h5"));
