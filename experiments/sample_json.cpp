@@ -102,7 +102,7 @@ template <typename Record, typename T>
 void unpack(const Json& columns, const char* name, std::vector<Record>& records,
             std::vector<T> Record::*member, const std::string& where) {
   const std::vector<uint8_t>& bytes = binary_at(columns, name, where);
-  if (records.empty()) return;
+  if (records.empty() || bytes.empty()) return;
   const size_t width = bytes.size() / (records.size() * sizeof(T));
   if (width * records.size() * sizeof(T) != bytes.size())
     throw format_error(where, "column '" + std::string(name) + "' has the wrong length");

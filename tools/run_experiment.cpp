@@ -46,10 +46,10 @@ void define_options(CLI::App& app, Arguments& args) {
       ->take_all();
   app.add_option("--limit", args.limit, "first N problems of every task")
       ->type_name("N")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 10'000'000));
   app.add_option("--output", args.output, "folder of run directories")->type_name("DIR");
   app.add_flag("--dry-run", args.dry_run, "print cells, prompts, tokens and time; run nothing");
-  app.add_option("--shard", args.shard, "compute part I of N only")->type_name("I/N|auto");
+  app.add_option("--shard", args.shard, "compute part I of N only (not built yet: refused)")->type_name("I/N|auto");
   app.add_option("--list", args.list, "print what an experiment can name")
       ->check(CLI::IsMember({"samplers", "tasks", "models"}));
   app.add_flag("--fail-fast", args.fail_fast, "stop at the first cell that fails");
