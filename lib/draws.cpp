@@ -8,6 +8,14 @@
 
 namespace surprisal {
 
+namespace {
+
+double gumbel_of(double uniform) {
+  return -std::log(-std::log1p(-uniform));
+}
+
+}  // namespace
+
 uint64_t draws_key(uint64_t run_seed, std::string_view question_sha256, uint64_t repeat) {
   const std::string digest =
       sha256_hex("surprisal-draws\n" + std::to_string(run_seed) + "\n" +
@@ -18,14 +26,28 @@ uint64_t draws_key(uint64_t run_seed, std::string_view question_sha256, uint64_t
   return key;
 }
 
+PhiloxCounter Draws::words(uint32_t draw, uint32_t block) const {
+  return philox4x32_10({position_, path_, attempt_ << 16 | (draw & 0xFFFF), block}, key_);
+}
+
 double Draws::uniform(uint32_t draw, uint32_t index) const {
-  const PhiloxCounter words =
-      philox4x32_10({position_, path_, attempt_ << 16 | (draw & 0xFFFF), index / 4}, key_);
-  return open_unit_interval(words[index % 4]);
+  return open_unit_interval(words(draw, index / 4)[index % 4]);
 }
 
 double Draws::gumbel(uint32_t draw, uint32_t token) const {
-  return -std::log(-std::log1p(-uniform(draw, token)));
+  return gumbel_of(uniform(draw, token));
+}
+
+uint32_t GumbelNoise::word(uint32_t token) {
+  if (token / 4 != block_) {
+    block_ = token / 4;
+    words_ = draws_.words(draw_, block_);
+  }
+  return words_[token % 4];
+}
+
+double GumbelNoise::value(uint32_t token) {
+  return gumbel_of(open_unit_interval(word(token)));
 }
 
 }  // namespace surprisal

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <numbers>
 #include <span>
 #include <string_view>
 
@@ -38,8 +40,31 @@ class Draws {
   double gumbel(uint32_t draw, uint32_t token) const;
 
  private:
+  friend class GumbelNoise;
+  PhiloxCounter words(uint32_t draw, uint32_t block) const;
+
   PhiloxKey key_;
   uint32_t position_, path_, attempt_;
+};
+
+/// The Gumbel noise of one draw, for many tokens: the same numbers as Draws::gumbel(), cheap to
+/// bound, and a quarter of the work where tokens are asked for in ascending order.
+class GumbelNoise {
+ public:
+  GumbelNoise(const Draws& draws, uint32_t draw) : draws_(draws), draw_(draw) {}
+
+  /// An upper bound of the token's noise, within ln 2 of it in the tail: since -log1p(-u) > u, the
+  /// noise is below -ln u, and u >= 2^-(leading zeros of its word + 1).
+  double bound(uint32_t token) { return std::numbers::ln2 * (std::countl_zero(word(token)) + 1); }
+  double value(uint32_t token);
+
+ private:
+  uint32_t word(uint32_t token);
+
+  Draws draws_;
+  uint32_t draw_;
+  uint32_t block_ = 0xFFFFFFFF;  ///< whose words are at hand: tokens 4 block_ .. 4 block_ + 3
+  PhiloxCounter words_{};
 };
 
 /// Maps a random word to (0, 1).

@@ -34,6 +34,11 @@ void Candidates::keep_top(size_t count) {
   if (count >= size_) return;
   const auto kept = top(count);
   std::vector<Ranked> ranked(kept.begin(), kept.end());
+  keep_ranked(ranked);
+  ranked_ = std::move(ranked);
+}
+
+void Candidates::keep_ranked(std::span<const Ranked> ranked) {
   std::vector<TokenId> tokens;
   std::vector<float> values;
   for (const auto& [token, logit] : ranked) {
@@ -41,7 +46,6 @@ void Candidates::keep_top(size_t count) {
     values.push_back(static_cast<float>(logit / scale_));  // exactly the float it came from
   }
   replace(std::move(tokens), std::move(values));
-  ranked_ = std::move(ranked);
 }
 
 void Candidates::keep_from(double threshold, size_t min_keep) {

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -47,6 +50,8 @@ class Candidates {
   void keep_top(size_t count);
   /// Keeps logits >= threshold, and in any case the `min_keep` most likely.
   void keep_from(double threshold, size_t min_keep);
+  /// Keeps `tokens`, candidates in the order given. @param ranked  of top()
+  void keep_ranked(std::span<const Ranked> ranked);
   /// Keeps the candidates for which keep(token, logit).
   /// @throws Error(kNumeric) when none would be left, here and below
   template <typename Keep>
@@ -64,19 +69,46 @@ class Candidates {
   /// Divides every logit. @param temperature  > 0
   void heat(double temperature);
 
-  /// Replaces every logit by change(token, logit); -inf removes the candidate.
+  /// Replaces every logit by change(token, logit); -inf removes the candidate, and what is too
+  /// large for float32 becomes its largest.
   template <typename Change>
   void transform(Change change) {
     std::vector<float> values(values_.begin(), values_.end());
     for (size_t i = 0; i < values.size(); ++i)
-      if (values[i] != kRemoved)
-        values[i] = static_cast<float>(change(token(i), scale_ * values[i]) / scale_);
+      if (values[i] != kRemoved) values[i] = to_value(change(token(i), scale_ * values[i]));
+    replace(std::move(tokens_), std::move(values));
+  }
+
+  /// Likewise for some tokens only; those that are no candidates are passed over.
+  /// @param changes  token -> argument of change(logit, argument)
+  template <typename Argument, typename Change>
+  void transform(const std::map<TokenId, Argument>& changes, Change change) {
+    std::vector<float> values(values_.begin(), values_.end());
+    const auto apply = [&](size_t i, const Argument& argument) {
+      if (values[i] != kRemoved) values[i] = to_value(change(scale_ * values[i], argument));
+    };
+    if (tokens_.empty()) {
+      for (const auto& [token, argument] : changes)
+        if (token >= 0 && static_cast<size_t>(token) < values.size())
+          apply(static_cast<size_t>(token), argument);
+    } else {
+      for (size_t i = 0; i < tokens_.size(); ++i)
+        if (const auto found = changes.find(tokens_[i]); found != changes.end())
+          apply(i, found->second);
+    }
     replace(std::move(tokens_), std::move(values));
   }
 
  private:
   static constexpr float kRemoved = -std::numeric_limits<float>::infinity();
 
+  float to_value(double logit) const {
+    constexpr double kLargest = std::numeric_limits<float>::max();
+    const double value = logit / scale_;
+    return value == -std::numeric_limits<double>::infinity()
+               ? kRemoved
+               : static_cast<float>(std::clamp(value, -kLargest, kLargest));
+  }
   TokenId token(size_t i) const { return tokens_.empty() ? static_cast<TokenId>(i) : tokens_[i]; }
   void replace(std::vector<TokenId> tokens, std::vector<float> values);
 

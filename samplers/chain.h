@@ -5,15 +5,18 @@
 #include <vector>
 
 #include "samplers/chain_step.h"
+#include "samplers/presets.h"
 #include "samplers/sampler.h"
 
 namespace surprisal {
 
 /// Rules applied to the logits in the order given, then a draw from what is left, by Gumbel-max
-/// keyed by token id. `dialect` says whose rule is meant where engines differ.
+/// keyed by token id. `dialect` says whose rule is meant where engines differ; a `preset` takes an
+/// engine's dialect, its order (whatever order `steps` are listed in) and its defaults.
 class Chain : public Sampler {
  public:
-  /// Reads `dialect` and `steps`: a list of {rule: {parameters}} or {rule: main parameter}.
+  /// Reads `preset`, `dialect` and `steps`: a list of {rule: {parameters}} or {rule: main
+  /// parameter}.
   /// @param default_steps  what an absent `steps` means, as YAML
   Chain(ParamReader& params, const SamplerContext& context,
         const std::string& default_steps = "[]");
@@ -25,7 +28,8 @@ class Chain : public Sampler {
   static SamplerEntry entry();
 
  private:
-  void read_steps(const YAML::Node& list, ParamReader& params, const StepBuild& build);
+  void read_steps(const YAML::Node& list, const ChainPreset* preset, ParamReader& params,
+                  const StepBuild& build);
 
   std::vector<std::unique_ptr<ChainStep>> steps_;
 };

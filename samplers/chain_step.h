@@ -17,7 +17,7 @@ namespace surprisal {
 enum DrawPurpose : uint32_t {
   kTokenDraw = 0,  ///< Gumbel noise of the token choice
   kGateDraw = 1,   ///< whether a random control gate fires
-  kStepDraw = 16,  ///< and above: a chain step's own, one number a step name
+  kXtcDraw = 16,   ///< 16 and above: a chain step's own, one number a step name
 };
 
 /// What a step may look at besides the candidates.
@@ -37,16 +37,21 @@ class ChainStep {
 
   /// The state before the first token; null for steps without memory.
   virtual std::unique_ptr<SamplerState> start() const { return nullptr; }
-  /// Told of the token that was chosen among the final candidates (mirostat, adaptive-p).
-  virtual void chosen(const Candidates& /*last*/, TokenId /*token*/, double /*log_probability*/,
-                      SamplerState* /*state*/) const {}
+  /// Told of the token that was chosen from the chain's distribution (mirostat, adaptive-p); may
+  /// add to the decision's metrics.
+  virtual void chosen(TokenId /*token*/, Decision& /*decision*/, SamplerState* /*state*/) const {}
   /// Told of every token that enters the context.
   virtual void observe(TokenId /*token*/, TokenSource /*source*/, SamplerState* /*state*/) const {}
 };
 
 /// Where in a chain a rule belongs by convention; the order in the YAML decides.
-enum class StepStage { kEdit, kReshape, kTruncate };
-inline constexpr std::string_view kStepStageNames[] = {"edit", "reshape", "truncate"};
+enum class StepStage {
+  kEdit,      ///< changes logits by what stands in the context
+  kReshape,   ///< changes the distribution's shape
+  kTruncate,  ///< drops tokens
+  kSelect,    ///< steers the draw by what was drawn before; must be the last step
+};
+inline constexpr std::string_view kStepStageNames[] = {"edit", "reshape", "truncate", "select"};
 
 /// What a step's factory may know.
 struct StepBuild {
@@ -57,7 +62,7 @@ struct StepBuild {
 /// One row of the table of chain steps.
 struct StepEntry {
   StepStage stage;
-  std::string summary;  ///< the rule in one line, with its source
+  std::string summary;  ///< the rule as a formula, and its source
   /// The parameter that `{name: value}` sets, or "".
   std::string main_parameter;
   std::function<std::unique_ptr<ChainStep>(ParamReader&, const StepBuild&)> create;

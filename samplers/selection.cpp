@@ -14,14 +14,13 @@ constexpr double kLargestNoise = 22.8738;
 }  // namespace
 
 Candidates::Ranked gumbel_max(const Candidates& candidates, const Draws& draws, uint32_t draw) {
-  const auto noisy = [&](TokenId token, double logit) {
-    return logit + draws.gumbel(draw, static_cast<uint32_t>(token));
-  };
+  GumbelNoise noise(draws, draw);
   Candidates::Ranked best = candidates.top(1)[0];
-  double best_score = noisy(best.token, best.logit);
+  double best_score = best.logit + noise.value(static_cast<uint32_t>(best.token));
   candidates.for_each([&](TokenId token, double logit) {
-    if (logit + kLargestNoise < best_score) return;
-    const double score = noisy(token, logit);
+    const auto id = static_cast<uint32_t>(token);
+    if (logit + kLargestNoise < best_score || logit + noise.bound(id) < best_score) return;
+    const double score = logit + noise.value(id);
     if (score > best_score || (score == best_score && token < best.token)) {
       best_score = score;
       best = {token, logit};

@@ -24,7 +24,7 @@ StepEntry min_p_step() {
   return {StepStage::kTruncate, "tokens with at least p times the largest probability", "p",
           [](ParamReader& params, const StepBuild& build) {
             Range range{.min = 0};
-            if (build.dialect == Dialect::kHf) range.max = 1;
+            if (build.dialect != Dialect::kLlama) range.max = 1;
             const double p =
                 params.number("p", 0.05, range, "", "share of the largest probability; 0 is off");
             return std::make_unique<MinP>(p, read_min_keep(params));

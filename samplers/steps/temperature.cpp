@@ -3,30 +3,36 @@
 namespace surprisal {
 namespace {
 
+constexpr double kVllmGreedy = 1e-5;
+
 class Temperature : public ChainStep {
  public:
-  explicit Temperature(double temperature) : temperature_(temperature) {}
+  Temperature(double temperature, double greedy_below)
+      : temperature_(temperature), greedy_below_(greedy_below) {}
 
   void apply(Candidates& candidates, const StepContext&, SamplerState*) const override {
-    if (temperature_ > 0)
+    if (temperature_ > greedy_below_)
       candidates.heat(temperature_);
     else
       candidates.keep_top(1);
   }
 
  private:
-  double temperature_;
+  double temperature_, greedy_below_;
 };
 
 }  // namespace
 
 StepEntry temperature_step() {
-  return {StepStage::kReshape, "divides every logit by T", "temp",
-          [](ParamReader& params, const StepBuild& build) {
-            const Range range =
-                build.dialect == Dialect::kHf ? Range{.min = 0, .min_exclusive = true} : Range{};
-            return std::make_unique<Temperature>(params.number(
-                "temp", 0.8, range, "", "T; in dialect llama, 0 or less means greedy"));
+  return {StepStage::kReshape, "l / T", "temp", [](ParamReader& params, const StepBuild& build) {
+            Range range{};
+            if (build.dialect == Dialect::kHf) range = {.min = 0, .min_exclusive = true};
+            if (build.dialect == Dialect::kVllm) range = {.min = 0};
+            const double temperature =
+                params.number("temp", 0.8, range, "",
+                              "T; llama: 0 or less means greedy; vllm: below 1e-5 does; hf: > 0");
+            return std::make_unique<Temperature>(temperature,
+                                                 build.dialect == Dialect::kVllm ? kVllmGreedy : 0);
           }};
 }
 

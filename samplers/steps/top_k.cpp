@@ -30,7 +30,7 @@ StepEntry top_k_step() {
             const int64_t k = params.integer("k", 40, {}, "tokens", "how many; 0 or less is off");
             const size_t min_keep = read_min_keep(params);
             return std::make_unique<TopK>(k > 0 ? std::max(static_cast<size_t>(k), min_keep) : 0,
-                                          build.dialect == Dialect::kHf);
+                                          build.dialect != Dialect::kLlama);
           }};
 }
 

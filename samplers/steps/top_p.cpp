@@ -28,7 +28,7 @@ class TopP : public ChainStep {
 
  private:
   bool is_complete(double mass) const {
-    return dialect_ == Dialect::kHf ? 1 - mass <= 1 - p_ : mass >= p_;
+    return dialect_ == Dialect::kLlama ? mass >= p_ : 1 - mass <= 1 - p_;
   }
 
   double p_;

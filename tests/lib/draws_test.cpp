@@ -35,6 +35,16 @@ TEST(Draws, PackingIsTheContracts) {
   EXPECT_EQ(draws.uniform(5, 10), open_unit_interval(words[10 % 4]));
 }
 
+TEST(GumbelNoise, EqualsDrawsAndStaysBelowItsBound) {
+  const Draws draws(99, 1, 2, 3);
+  GumbelNoise noise(draws, 4);
+  for (uint32_t i = 0; i < 10'000; ++i) {
+    const uint32_t token = i < 5000 ? i : i * 2654435761U % 200'000;
+    EXPECT_EQ(noise.value(token), draws.gumbel(4, token));
+    EXPECT_LE(noise.value(token), noise.bound(token));
+  }
+}
+
 TEST(Draws, KeyDependsOnEveryPart) {
   const uint64_t key = draws_key(0, "q", 0);
   EXPECT_NE(key, draws_key(1, "q", 0));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "samplers/chain_step.h"
 #include "tests/samplers/sampler_fixture.h"
@@ -22,15 +23,39 @@ struct Subject {
   std::string name, yaml;
 };
 
+/// Settings that make a rule act whose defaults are off.
+std::string active_settings(const std::string& step) {
+  static const std::map<std::string, std::string> active = {
+      {"adaptive_p", "{target: 0.3}"},
+      {"banned_tokens", "{tokens: [3, 5]}"},
+      {"dry", "{multiplier: 0.8, allowed_length: 1, breakers: [[9]]}"},
+      {"dynatemp", "{temp: 1, range: 0.5}"},
+      {"frequency", "{frequency: 0.5}"},
+      {"logit_bias", "{bias: {1: 2.0, 7: -1}}"},
+      {"no_repeat_ngram", "{n: 1}"},
+      {"penalties", "{repeat: 1.2, frequency: 0.1, presence: 0.2}"},
+      {"presence", "{presence: 0.5}"},
+      {"quadratic", "{smoothing_factor: 0.3, smoothing_curve: 1.5}"},
+      {"repetition", "{repeat: 1.3}"},
+      {"tail_free", "{z: 0.9}"},
+      {"top_a", "{a: 0.2}"},
+      {"typical", "{p: 0.8}"},
+      {"xtc", "{probability: 0.5, threshold: 0.05}"},
+  };
+  const auto found = active.find(step);
+  return found == active.end() ? "{}" : found->second;
+}
+
 /// Every sampler with its defaults, and a chain of each step alone in each dialect.
 std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const std::string& name : builtin_samplers().names())
     all.push_back({name, "{type: " + name + "}"});
   for (const std::string& step : builtin_chain_steps().names())
-    for (const std::string dialect : {"hf", "llama"})
-      all.push_back({"chain_" + step + "_" + dialect,
-                     "{type: chain, dialect: " + dialect + ", steps: [{" + step + ": {}}]}"});
+    for (const std::string_view dialect : kDialectNames)
+      all.push_back({"chain_" + step + "_" + std::string(dialect),
+                     "{type: chain, dialect: " + std::string(dialect) + ", steps: [{" + step +
+                         ": " + active_settings(step) + "}]}"});
   return all;
 }
 
