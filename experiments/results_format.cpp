@@ -1,12 +1,11 @@
 #include "experiments/results_format.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <limits>
 #include <set>
 #include <utility>
 
+#include "experiments/text_table.h"
 #include "lib/csv.h"
 #include "lib/error.h"
 
@@ -20,15 +19,6 @@ std::vector<std::string> swept_keys(const std::vector<CellResult>& results) {
     for (const auto& [key, value] : result.swept)
       if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
   return keys;
-}
-
-/// NaN has no place in JSON: a share of nothing is null.
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
-Json proportion_json(const Proportion& p) {
-  return {{"value", number(p.value)}, {"low", number(p.low)}, {"high", number(p.high)}};
 }
 
 /// A row of results.json; results.csv is the same, flattened.
@@ -47,64 +37,24 @@ Json row_json(const CellResult& result) {
               {"strict", proportion_json(result.strict)},
               {"flexible", proportion_json(result.flexible)},
               {"numeric", proportion_json(result.numeric)},
-              {"invalid_share", number(result.invalid_share)},
-              {"truncated_share", number(result.truncated_share)},
-              {"mean_generated_tokens", number(result.generated_tokens)},
-              {"mean_injected_tokens", number(result.injected_tokens)},
-              {"mean_token_evaluations", number(result.token_evaluations)},
-              {"mean_flops", number(result.flops)},
-              {"mean_forward_passes", number(result.forward_passes)},
-              {"interventions_per_answer", number(result.interventions)},
+              {"invalid_share", number_or_null(result.invalid_share)},
+              {"truncated_share", number_or_null(result.truncated_share)},
+              {"mean_generated_tokens", number_or_null(result.generated_tokens)},
+              {"mean_injected_tokens", number_or_null(result.injected_tokens)},
+              {"mean_token_evaluations", number_or_null(result.token_evaluations)},
+              {"mean_flops", number_or_null(result.flops)},
+              {"mean_forward_passes", number_or_null(result.forward_passes)},
+              {"interventions_per_answer", number_or_null(result.interventions)},
               {"state_shares", Json::object()}};
   for (const auto& [key, value] : result.swept) row["swept"][key] = value;
   for (size_t i = 0; i < result.state_shares.size(); ++i)
-    row["state_shares"][std::string(kStateNames[i])] = number(result.state_shares[i]);
+    row["state_shares"][std::string(kStateNames[i])] = number_or_null(result.state_shares[i]);
   return row;
 }
 
 std::string csv_value(const Json& value) {
   if (value.is_null()) return "";
   return csv_field(value.is_string() ? value.get<std::string>() : value.dump());
-}
-
-/// Columns of equal width: text columns to the left, figures to the right.
-std::string aligned(const std::vector<std::vector<std::string>>& rows, size_t text_columns) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      const std::string padding(widths[i] - row[i].size(), ' ');
-      line += (i ? "  " : "") + (i < text_columns ? row[i] + padding : padding + row[i]);
-    }
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  }
-  return text;
-}
-
-std::string fixed(double value, int digits) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return std::isfinite(value) ? text : "-";
-}
-
-std::string percent(const Proportion& p) {
-  return fixed(100 * p.value, 1) + " [" + fixed(100 * p.low, 1) + ", " + fixed(100 * p.high, 1) +
-         "]";
-}
-
-/// "entropy_cut=1.5 temperature=0.7": keys of the sampler itself without their prefix.
-std::string short_setting(const CellResult& result) {
-  const std::string own = "samplers." + result.sampler + ".";
-  std::string text;
-  for (const auto& [key, value] : result.swept)
-    text += (text.empty() ? "" : " ") + (key.starts_with(own) ? key.substr(own.size()) : key) +
-            "=" + (value.is_string() ? value.get<std::string>() : value.dump());
-  return text;
 }
 
 /// "SmolLM2-135M-Instruct (dequantised from Q4_1, float32)"
@@ -125,6 +75,12 @@ std::string states_text(const CellResult& result) {
 }
 
 }  // namespace
+
+Json proportion_json(const Proportion& share) {
+  return {{"value", number_or_null(share.value)},
+          {"low", number_or_null(share.low)},
+          {"high", number_or_null(share.high)}};
+}
 
 Json results_json(const std::vector<CellResult>& results) {
   Json rows = Json::array();
@@ -219,17 +175,17 @@ std::string results_table(const std::vector<CellResult>& results) {
     std::set<std::string> labels;
     for (const CellResult& result : results) {
       if (model_text(result) != model || result.task + " " + result.split != task) continue;
-      rows.push_back({result.sampler, short_setting(result), std::to_string(result.n),
-                      percent(result.strict), percent(result.flexible), percent(result.numeric),
-                      fixed(100 * result.invalid_share, 1), fixed(100 * result.truncated_share, 1),
-                      fixed(result.generated_tokens, 1), fixed(result.token_evaluations, 1),
-                      fixed(result.forward_passes, 1), fixed(result.interventions, 2),
-                      states_text(result)});
+      rows.push_back(
+          {result.sampler, own_setting_text(result.sampler, result.swept), std::to_string(result.n),
+           percent_text(result.strict), percent_text(result.flexible), percent_text(result.numeric),
+           fixed(100 * result.invalid_share, 1), fixed(100 * result.truncated_share, 1),
+           fixed(result.generated_tokens, 1), fixed(result.token_evaluations, 1),
+           fixed(result.forward_passes, 1), fixed(result.interventions, 2), states_text(result)});
       if (!result.sampler_label.empty())
         labels.insert(result.sampler + ": " + result.sampler_label);
     }
     text += (text.empty() ? "" : "\n") + model + " on " + task +
-            "; 95 % intervals, means per answer\n" + aligned(rows, 2);
+            "; 95 % intervals, means per answer\n" + aligned_table(rows, 2);
     for (const std::string& label : labels) text += "note: " + label + "\n";
   }
   return text;

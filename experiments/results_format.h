@@ -8,6 +8,8 @@
 
 namespace surprisal {
 
+/// {value, low, high}; null where there is no number.
+Json proportion_json(const Proportion& share);
 std::string results_csv(const std::vector<CellResult>& results);
 Json results_json(const std::vector<CellResult>& results);
 /// What results_json() wrote. @throws Error(kFormat)

@@ -51,7 +51,4 @@ class RunDirectory {
 /// may grow under the same name.
 Json run_extent(const Plan& plan);
 
-/// "key: before -> after" for every leaf in which two values differ.
-std::string json_difference(const Json& before, const Json& after);
-
 }  // namespace surprisal

@@ -114,6 +114,10 @@ bool concerns(const std::string& key, const std::string& sampler) {
   return owner.empty() || owner == sampler;
 }
 
+std::string value_text(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
 }  // namespace
 
 std::vector<SweepAxis> read_sweep(const YAML::Node& sweep, const std::string& file,
@@ -235,8 +239,16 @@ std::vector<CellSpec> expand_cells(const YAML::Node& root, const ExperimentConfi
 std::string setting_text(const Setting& setting) {
   std::string text;
   for (const auto& [key, value] : setting)
-    text += (text.empty() ? "" : ", ") + key + "=" +
-            (value.is_string() ? value.get<std::string>() : value.dump());
+    text += (text.empty() ? "" : ", ") + key + "=" + value_text(value);
+  return text;
+}
+
+std::string own_setting_text(const std::string& sampler, const Setting& setting) {
+  const std::string own = std::string(kSamplersPrefix) + sampler + ".";
+  std::string text;
+  for (const auto& [key, value] : setting)
+    text += (text.empty() ? "" : " ") + (key.starts_with(own) ? key.substr(own.size()) : key) +
+            "=" + value_text(value);
   return text;
 }
 

@@ -51,5 +51,8 @@ std::vector<CellSpec> expand_cells(const YAML::Node& root, const ExperimentConfi
 
 /// "samplers.quadrant.entropy_cut=1.5, seed=2"
 std::string setting_text(const Setting& setting);
+/// For a table that names the sampler: "entropy_cut=1.5 seed=2", the sampler's own keys without
+/// "samplers.quadrant.".
+std::string own_setting_text(const std::string& sampler, const Setting& setting);
 
 }  // namespace surprisal

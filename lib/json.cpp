@@ -1,5 +1,6 @@
 #include "lib/json.h"
 
+#include <cmath>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -61,6 +62,10 @@ std::string canonical_json(const Json& value) {
   // nlohmann::json (not ordered_json) keeps object keys sorted.
   const nlohmann::json sorted = nlohmann::json::parse(value.dump());
   return sorted.dump();
+}
+
+Json number_or_null(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
 std::string dump_line(const Json& value) {

@@ -32,6 +32,9 @@ Json read_json_file(const std::string& path, const JsonLimits& limits = {});
 /// have equal text, so its hash identifies them.
 std::string canonical_json(const Json& value);
 
+/// NaN and infinity, which JSON lacks, become null.
+Json number_or_null(double value);
+
 /// One line, invalid UTF-8 replaced by U+FFFD; for JSON lines files.
 std::string dump_line(const Json& value);
 

@@ -25,8 +25,6 @@ std::string name_of(const std::string_view (&names)[N], Enum value) {
   return std::string(names[static_cast<size_t>(value)]);
 }
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
 Json token_json(const TokenRecord& token, const Tokenizer& tokenizer) {
   const TokenId id = token.token_id;
   return {{"position", token.position},
@@ -54,9 +52,8 @@ int generate(const Options& options) {
   const SamplerContext context{.tokenizer = tokenizer.get(),
                                .vocab_size = model->config().vocab_size};
   Json resolved;
-  const auto sampler =
-      create_sampler(builtin_samplers(), parse_yaml(options.sampler, "--sampler"), "--sampler",
-                     "--sampler", context, &resolved);
+  const auto sampler = create_sampler(builtin_samplers(), parse_yaml(options.sampler, "--sampler"),
+                                      "--sampler", "--sampler", context, &resolved);
 
   std::string prompt = options.prompt;
   if (options.chat) {

@@ -139,11 +139,5 @@ TEST_F(RunDirectoryTest, AnUnwritablePlaceIsAnErrorThatSaysSo) {
   EXPECT_THAT(error.what(), HasSubstr("--output"));
 }
 
-TEST(JsonDifference, ListsLeaves) {
-  EXPECT_EQ(json_difference({{"a", 1}, {"b", {{"c", {1, 2}}}}, {"d", 3}},
-                            {{"a", 1}, {"b", {{"c", {1, 5}}}}, {"e", "x"}}),
-            "  b.c.1: 2 -> 5\n  d: 3 -> null\n  e: null -> \"x\"");
-}
-
 }  // namespace
 }  // namespace surprisal
