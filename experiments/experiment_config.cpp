@@ -187,6 +187,9 @@ ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file
   if (reader.raw("tune", "map", "choose among swept cells on other problems").IsDefined())
     throw unsupported(reader, "tune", "is not built yet; sweep on task.split: train by hand");
   config.repeats = reader.integer("repeats", 1, {1, kMaxRepeats}, "samples", "answers per problem");
+  if (reader.has("analysis"))
+    reader.map("analysis", "the comparisons that will be reported as tests",
+               [&](ParamReader& nested) { config.analysis = read_analysis(nested); });
   reader.map("engine", "how answers are computed",
              [&](ParamReader& nested) { read_engine(nested, config.engine); });
   reader.map("trace", "what is kept per token",

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/analysis_plan.h"
 #include "experiments/engine.h"
 #include "experiments/task.h"
 #include "lib/json.h"
@@ -49,7 +50,8 @@ struct ExperimentConfig {
   std::vector<SamplerSpec> samplers;
   YAML::Node sweep;  ///< see sweep.h; undefined when absent
   int64_t repeats = 1;
-  EngineOptions engine;  ///< `engine:` and `trace:`; batch 0: chosen by the runner
+  std::optional<AnalysisPlan> analysis;  ///< what is declared to be tested
+  EngineOptions engine;                  ///< `engine:` and `trace:`; batch 0: chosen by the runner
   std::string output;
   Json resolved;  ///< all of the above as one value, defaults included; samplers as written
 };

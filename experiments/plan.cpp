@@ -176,6 +176,18 @@ int64_t Plan::samples() const {
   return count;
 }
 
+std::vector<DeclarableCell> Plan::declarable_cells() const {
+  std::map<std::string, size_t> groups;
+  std::vector<DeclarableCell> declarable;
+  for (const Cell& cell : cells) {
+    Json conditions = cell.identity;
+    conditions.erase("sampler");
+    const size_t group = groups.emplace(canonical_json(conditions), groups.size()).first->second;
+    declarable.push_back({cell.sampler_name, cell.id, group});
+  }
+  return declarable;
+}
+
 Plan make_plan(const YAML::Node& root, const std::string& file, const Registries& registries) {
   Plan plan;
   plan.config = read_experiment(root, file);
@@ -226,6 +238,7 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
                                           ": same model, task and parameters; leave one out");
     plan.cells.push_back(std::move(cell));
   }
+  if (plan.config.analysis) check_names(*plan.config.analysis, plan.declarable_cells(), file);
 
   for (const Cell& cell : plan.cells) {
     const auto [prompts, is_new] = plan.prompts.try_emplace({cell.model, cell.task});

@@ -78,6 +78,8 @@ struct Plan {
   std::string config_sha256;  ///< of `identity`
 
   int64_t samples() const;  ///< answers in all
+  /// The cells as `analysis:` may name them.
+  std::vector<DeclarableCell> declarable_cells() const;
 };
 
 /// Reads an experiment whole: models' configurations, tokenizers, data, samplers, and every prompt.

@@ -98,7 +98,17 @@ void print_dry_run(const Plan& plan, std::ostream& out) {
       << " answer tokens (every answer as long as max_new_tokens)\n"
       << "at most about " << duration_text(seconds)
       << ": those tokens at the speed measured just now, with nothing shared between samplers:\n"
-      << speeds << "to " << RunDirectory::of(plan.config).path() << "\n";
+      << speeds;
+  double alpha = 0.05;
+  if (const auto& analysis = plan.config.analysis) {
+    const size_t tests = check_names(*analysis, plan.declarable_cells(), plan.config.file);
+    out << tests << " declared tests share alpha " << analysis->alpha << "\n";
+    alpha = analysis->alpha / static_cast<double>(std::max<size_t>(tests, 1));
+  }
+  for (const PlannedTask& task : plan.tasks)
+    out << task.spec.name << ": "
+        << detectable_effects_text(static_cast<int64_t>(task.problems.size()), alpha);
+  out << "to " << RunDirectory::of(plan.config).path() << "\n";
 }
 
 }  // namespace surprisal

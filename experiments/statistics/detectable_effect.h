@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace surprisal {
 
@@ -19,5 +20,14 @@ double mcnemar_power(int64_t n, double discordance, double difference, double al
 /// @throws Error(kInternal) as mcnemar_power(), or on a power outside (0, 1)
 std::optional<double> smallest_detectable_difference(int64_t n, double discordance,
                                                      double alpha = 0.05, double power = 0.8);
+
+struct DetectableEffect {
+  double discordance;
+  std::optional<double> difference;
+};
+
+/// What a plan of n questions sees with power 0.8 at a discordance of 5, 10, 20 and 30 %. For a
+/// family of m tests, alpha / m gives what is seen even of its smallest p-value.
+std::vector<DetectableEffect> detectable_effects(int64_t n, double alpha = 0.05);
 
 }  // namespace surprisal

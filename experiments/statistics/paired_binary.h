@@ -2,12 +2,9 @@
 
 #include <cstdint>
 
-namespace surprisal {
+#include "experiments/statistics/interval.h"
 
-/// A two-sided interval.
-struct Interval {
-  double low = 0, high = 0;
-};
+namespace surprisal {
 
 /// One right-or-wrong answer each of two methods to the same questions, counted.
 struct PairedCounts {

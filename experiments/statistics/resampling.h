@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "experiments/statistics/paired_binary.h"
+#include "experiments/statistics/interval.h"
 
 namespace surprisal {
 
