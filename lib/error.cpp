@@ -4,6 +4,25 @@
 #include <numeric>
 
 namespace surprisal {
+namespace {
+
+std::string without_control_characters(const std::string& text) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte >= 0x20 && byte != 0x7f) || c == '\n' || c == '\t')
+      shown += c;
+    else
+      shown += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+  }
+  return shown;
+}
+
+}  // namespace
+
+Error::Error(ErrorCode code, const std::string& message)
+    : std::runtime_error(without_control_characters(message)), code_(code) {}
 
 std::string_view error_code_name(ErrorCode code) {
   switch (code) {

@@ -22,10 +22,11 @@ enum class ErrorCode {
 };
 
 /// The only exception this toolkit throws. The message says where, what was expected, what was
-/// found, and what to do next.
+/// found, and what to do next. Control characters in it (names come from untrusted files) are shown
+/// as \xNN: they must neither cut the message short nor command a terminal.
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ErrorCode code, const std::string& message);
   ErrorCode code() const noexcept { return code_; }
 
  private:

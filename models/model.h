@@ -28,9 +28,9 @@ struct ForwardRequest {
   bool logits = true;
   bool all_queries = false;
   bool attention_statistics = false;
-  int64_t padded_slots = 0;         ///< > 0: also last-layer statistics as if padded to that many
-  std::vector<int64_t> map_layers;  ///< layers whose attention maps are returned
-  bool check_layers = false;        ///< look for NaN after every layer and name the first
+  int64_t padded_slots = 0;  ///< > 0: also last-layer statistics as if padded to that many
+  std::vector<int64_t> map_layers = {};  ///< layers whose attention maps are returned
+  bool check_layers = false;             ///< look for NaN after every layer and name the first
 };
 
 /// Attention statistics of the selected queries, on the model's device, in one allocation.

@@ -7,6 +7,11 @@
 namespace surprisal {
 namespace {
 
+TEST(Error, ControlCharactersOfUntrustedNamesAreShown) {
+  const Error error(ErrorCode::kFormat, std::string("a\0b\x1b[31m\x7f\r é\n\tc", 16));
+  EXPECT_STREQ(error.what(), "a\\x00b\\x1b[31m\\x7f\\x0d é\n\tc");
+}
+
 TEST(ClosestName, FindsTyposAndNothingElse) {
   const std::vector<std::string> known = {"temperature", "top_p", "greedy"};
   EXPECT_EQ(closest_name("temprature", known), "temperature");
