@@ -9,9 +9,11 @@
 namespace surprisal::jinja {
 namespace {
 
-// What a hostile template may use up: far more than any conversation needs.
-constexpr int64_t kMaxSteps = 20'000'000;
-constexpr size_t kMaxText = 256 << 20;
+// What a hostile template may use up, a second or two: far more than any conversation needs. A unit
+// is about 20 ns: a value copied, or kTextUnit bytes of text.
+constexpr uint64_t kMaxUnits = 50'000'000;
+constexpr uint64_t kTextUnit = 64;
+constexpr uint64_t kExpressionUnits = 10, kIterationUnits = 50;
 
 using Kind = Expression::Kind;
 
@@ -69,32 +71,37 @@ class Renderer {
   }
 
  private:
-  void step() {
-    if (++steps_ > kMaxSteps)
-      throw Error(ErrorCode::kUnsupported, "the template takes too many steps");
+  void spend(uint64_t units) {
+    used_ += units;
+    if (used_ > kMaxUnits) throw Error(ErrorCode::kUnsupported, "the template takes too long");
   }
 
-  std::string bounded(std::string text) const {
-    if (text.size() > kMaxText)
-      throw Error(ErrorCode::kUnsupported,
-                  "the template makes a text of more than " + std::to_string(kMaxText) + " bytes");
+  static uint64_t text_units(const Value& value) {
+    return value.is<std::string>() ? value.text().size() / kTextUnit : 0;
+  }
+
+  /// elements() of a value, paid for.
+  List spent_elements(const Value& value) {
+    List all = elements(value);
+    spend(all.size());
+    return all;
+  }
+
+  static std::string joined(std::string text, std::string_view more) {
+    append_text(text, more);
     return text;
-  }
-
-  void write(std::string_view text) {
-    if (out_.size() + text.size() > kMaxText) bounded(std::string(kMaxText + 1, ' '));
-    out_ += text;
   }
 
   void run(const std::vector<Statement>& statements, Scope& scope) {
     for (const Statement& statement : statements) {
-      step();
+      spend(kExpressionUnits);
       switch (statement.kind) {
         case Statement::Kind::kText:
-          write(statement.text);
+          append_text(out_, statement.text);
+          spend(statement.text.size() / kTextUnit);
           break;
         case Statement::Kind::kOutput:
-          write(printed(evaluate(statement.expressions[0], scope)));
+          append_text(out_, printed(evaluate(statement.expressions[0], scope)));
           break;
         case Statement::Kind::kIf:
           run_if(statement, scope);
@@ -115,10 +122,17 @@ class Renderer {
         return run(statement.bodies[i], scope);
   }
 
+  /// A namespace that reached itself could be neither compared nor freed.
+  static void refuse_namespace(const Value& member) {
+    if (member.is_namespace())
+      throw Error(ErrorCode::kUnsupported, "a namespace inside of another value");
+  }
+
   void run_set(const Statement& statement, Scope& scope) {
     Value value = evaluate(statement.expressions[0], scope);
     if (statement.names.size() == 1) return scope.set(statement.names[0], std::move(value));
-    Dict& members = scope.get(statement.names[0]).dict();
+    Dict& members = scope.get(statement.names[0]).name_space().members;
+    refuse_namespace(value);
     const auto found = std::ranges::find(members, statement.names[1], &Dict::value_type::first);
     if (found != members.end()) {
       found->second = std::move(value);
@@ -137,10 +151,9 @@ class Renderer {
   }
 
   void run_for(const Statement& statement, Scope& scope) {
-    List all = elements(evaluate(statement.expressions[0], scope));
+    List all = spent_elements(evaluate(statement.expressions[0], scope));
     if (statement.expressions.size() == 2) {
       std::erase_if(all, [&](const Value& element) {
-        step();
         Scope inner(&scope);
         bind(statement, element, inner);
         return !evaluate(statement.expressions[1], inner).truthy();
@@ -149,6 +162,7 @@ class Renderer {
     const auto count = static_cast<int64_t>(all.size());
     for (int64_t i = 0; i < count; ++i) {
       const auto at = static_cast<size_t>(i);
+      spend(kIterationUnits);
       Scope inner(&scope);
       inner.set("loop", Dict{{"index", i + 1},
                              {"index0", i},
@@ -166,7 +180,12 @@ class Renderer {
   }
 
   Value evaluate(const Expression& expression, const Scope& scope) {
-    step();
+    Value value = computed(expression, scope);
+    spend(kExpressionUnits + text_units(value));
+    return value;
+  }
+
+  Value computed(const Expression& expression, const Scope& scope) {
     const auto part = [&](size_t i) { return evaluate(expression.parts[i], scope); };
     switch (expression.kind) {
       case Kind::kLiteral:
@@ -193,9 +212,9 @@ class Renderer {
         if (!expression.named.empty())
           throw Error(ErrorCode::kUnsupported,
                       "named arguments of filter '" + expression.text + "'");
-        return apply_filter(expression.text, part(0), arguments(expression, 1, scope));
+        return paid(apply_filter(expression.text, paid(part(0)), arguments(expression, 1, scope)));
       case Kind::kTest:
-        return passes_test(expression.text, part(0), arguments(expression, 1, scope));
+        return passes_test(expression.text, paid(part(0)), arguments(expression, 1, scope));
       case Kind::kNot:
         return !part(0).truthy();
       case Kind::kNegate:
@@ -208,6 +227,12 @@ class Renderer {
     throw Error(ErrorCode::kInternal, "an expression of no kind");
   }
 
+  /// The value, after paying for all that it holds.
+  Value paid(Value value) {
+    spend(value.nodes());
+    return value;
+  }
+
   List arguments(const Expression& expression, size_t from, const Scope& scope) {
     List values;
     for (size_t i = from; i < expression.parts.size(); ++i)
@@ -218,20 +243,21 @@ class Renderer {
   static Value member(const Value& base, const std::string& name) {
     if (base.is<Undefined>())
       throw Error(ErrorCode::kConfig, "member '" + name + "' of something undefined");
-    return base.is_dict() ? base.member(name) : Value();
+    return base.is_dict() || base.is_namespace() ? base.member(name) : Value();
   }
 
-  static Value index(const Value& base, const Value& key) {
+  Value index(const Value& base, const Value& key) {
     if (key.is<std::string>()) return member(base, key.text());
     if (base.is<Undefined>()) throw Error(ErrorCode::kConfig, "an element of something undefined");
-    const List all = elements(base);
+    const List characters = base.is_list() ? List() : spent_elements(base);
+    const List& all = base.is_list() ? base.list() : characters;
     const auto size = static_cast<int64_t>(all.size());
     const int64_t at = key.integer() < 0 ? key.integer() + size : key.integer();
     return at < 0 || at >= size || base.is_dict() ? Value() : all[static_cast<size_t>(at)];
   }
 
-  static Value slice(const Value& base, const Value& first, const Value& last, const Value& step) {
-    const List all = elements(base);
+  Value slice(const Value& base, const Value& first, const Value& last, const Value& step) {
+    const List all = spent_elements(base);
     List chosen;
     for (const size_t i : slice_indices(static_cast<int64_t>(all.size()), first, last, step))
       chosen.push_back(all[i]);
@@ -244,8 +270,8 @@ class Renderer {
   Value call(const Expression& expression, const Scope& scope) {
     const Expression& callee = expression.parts[0];
     if (callee.kind == Kind::kMember && expression.named.empty())
-      return call_method(callee.text, evaluate(callee.parts[0], scope),
-                         arguments(expression, 1, scope));
+      return paid(call_method(callee.text, paid(evaluate(callee.parts[0], scope)),
+                              arguments(expression, 1, scope)));
     if (callee.kind == Kind::kName && scope.get(callee.text).is<Undefined>()) {
       if (callee.text == "raise_exception") {
         const List values = arguments(expression, 1, scope);
@@ -253,13 +279,29 @@ class Renderer {
       }
       if (callee.text == "namespace") {
         Dict members;
-        for (const auto& [name, value] : expression.named)
+        for (const auto& [name, value] : expression.named) {
           members.emplace_back(name, evaluate(value, scope));
-        return members;
+          refuse_namespace(members.back().second);
+        }
+        return Value(std::make_shared<Namespace>(std::move(members)));
       }
+      if (callee.text == "range") return range(arguments(expression, 1, scope));
       throw Error(ErrorCode::kUnsupported, "function '" + callee.text + "'");
     }
     throw Error(ErrorCode::kUnsupported, "a call of something other than a function or method");
+  }
+
+  List range(const List& bounds) {
+    if (bounds.empty() || bounds.size() > 2)
+      throw Error(ErrorCode::kUnsupported, "range without one or two bounds");
+    const int64_t begin = bounds.size() == 2 ? bounded_integer(bounds[0]) : 0;
+    const int64_t end = bounded_integer(bounds.back());
+    constexpr int64_t kMostElements = 100'000;  // as Jinja's sandbox
+    if (end - begin > kMostElements) throw Error(ErrorCode::kUnsupported, "too long a range");
+    spend(static_cast<uint64_t>(std::max<int64_t>(end - begin, 0)));
+    List numbers;
+    for (int64_t i = begin; i < end; ++i) numbers.emplace_back(i);
+    return numbers;
   }
 
   Value binary(const Expression& expression, const Scope& scope) {
@@ -268,21 +310,22 @@ class Renderer {
     if (sign == "and") return left.truthy() ? evaluate(expression.parts[1], scope) : left;
     if (sign == "or") return left.truthy() ? left : evaluate(expression.parts[1], scope);
     const Value right = evaluate(expression.parts[1], scope);
-    if (sign == "==") return left == right;
-    if (sign == "!=") return !(left == right);
+    if (sign == "==" || sign == "!=") {
+      spend(left.nodes());
+      return (left == right) == (sign == "==");
+    }
     if (sign == "in") return contains(right, left);
     if (sign == "not in") return !contains(right, left);
-    if (sign == "~") return bounded(printed(left) + printed(right));
+    if (sign == "~") return joined(printed(left), printed(right));
     if (sign == "<") return less(left, right);
     if (sign == ">") return less(right, left);
     if (sign == "<=") return !less(right, left);
     if (sign == ">=") return !less(left, right);
-    if (sign == "+" && left.is<std::string>()) return bounded(left.text() + right.text());
+    if (sign == "+" && left.is<std::string>()) return joined(left.text(), right.text());
     if (sign == "+" && left.is_list()) {
-      List both = left.list();
-      both.insert(both.end(), right.list().begin(), right.list().end());
-      if (both.size() > kMaxText / sizeof(Value))
-        throw Error(ErrorCode::kUnsupported, "the template makes too long a list");
+      List both = spent_elements(left);
+      const List more = spent_elements(right.list());
+      both.insert(both.end(), more.begin(), more.end());
       return both;
     }
     return arithmetic(sign, bounded_integer(left), bounded_integer(right));
@@ -310,15 +353,16 @@ class Renderer {
     return a.is<std::string>() ? a.text() < b.text() : a.integer() < b.integer();
   }
 
-  static bool contains(const Value& container, const Value& value) {
+  bool contains(const Value& container, const Value& value) {
+    spend(container.nodes());
     if (container.is<std::string>())
       return container.text().find(value.text()) != std::string::npos;
-    const List all = elements(container);
+    const List all = spent_elements(container);
     return std::ranges::find(all, value) != all.end();
   }
 
   std::string out_;
-  int64_t steps_ = 0;
+  uint64_t used_ = 0;
 };
 
 }  // namespace

@@ -73,9 +73,9 @@ std::string replace_text(const std::string& text, const List& arguments) {
   std::string out;
   for (size_t at = 0;;) {
     const size_t found = text.find(pattern, at);
-    out.append(text, at, found - at);
+    append_text(out, std::string_view(text).substr(at, found - at));
     if (found == std::string::npos) return out;
-    out += content;
+    append_text(out, content);
     at = found + pattern.size();
   }
 }
@@ -87,6 +87,9 @@ List split_text(const std::string& text, const List& arguments) {
   List parts;
   for (size_t at = 0;;) {
     const size_t found = text.find(separator, at);
+    if (parts.size() == kMaxElements)
+      throw Error(ErrorCode::kUnsupported,
+                  "a split into more than " + std::to_string(kMaxElements) + " parts");
     parts.emplace_back(text.substr(at, found - at));
     if (found == std::string::npos) return parts;
     at = found + separator.size();
@@ -108,8 +111,8 @@ List items(const Value& value) {
 List select_by_member(const Value& value, const List& arguments, bool wanted) {
   if (arguments.empty()) throw Error(ErrorCode::kConfig, "selectattr without a member's name");
   List out;
-  for (const Value& element : elements(value)) {
-    const Value member = element.member(arguments[0].text());
+  for (const Value& element : value.truthy() ? elements(value) : List()) {
+    const Value member = element.is_dict() ? element.member(arguments[0].text()) : Value();
     const bool passes = arguments.size() == 1
                             ? member.truthy()
                             : passes_test(arguments[1].text(), member,
@@ -123,8 +126,19 @@ std::string join(const Value& value, const List& arguments) {
   std::string out;
   const std::string separator = arguments.empty() ? "" : arguments[0].text();
   const List parts = elements(value);
-  for (size_t i = 0; i < parts.size(); ++i) out += (i == 0 ? "" : separator) + printed(parts[i]);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0) append_text(out, separator);
+    append_text(out, printed(parts[i]));
+  }
   return out;
+}
+
+int64_t length(const Value& value) {
+  if (!value.is<std::string>()) return static_cast<int64_t>(elements(value).size());
+  int64_t characters = 0;
+  for (std::string_view rest = value.text(); !rest.empty(); ++characters)
+    rest.remove_prefix(next_utf8(rest).length);
+  return characters;
 }
 
 void expect_arguments(std::string_view name, const List& arguments, size_t least, size_t most) {
@@ -140,7 +154,7 @@ Value apply_filter(std::string_view name, const Value& value, const List& argume
     return select_by_member(value, arguments, name == "selectattr");
   expect_arguments(name, arguments, 0, name == "replace" || name == "default" ? 2 : 1);
   if (name == "trim") return strip(printed(value), Strippable(arguments), true, true);
-  if (name == "length" || name == "count") return static_cast<int64_t>(elements(value).size());
+  if (name == "length" || name == "count") return length(value);
   if (name == "list") return elements(value);
   if (name == "items") return value.is<Undefined>() ? List() : items(value);
   if (name == "string") return printed(value);

@@ -10,7 +10,7 @@ namespace {
 
 // Far more than any template has. Both bound the recursion of parser and renderer.
 constexpr int kMaxDepth = 100;
-constexpr size_t kMaxExpressionTokens = 4000;
+constexpr size_t kMaxExpressionTokens = 1000;  // bounds the depth of its tree
 
 /// Recursive descent, with Jinja's precedences: if-else, or, and, not, comparison, + -, ~, * / //
 /// %, unary minus, then what follows a value: . [] () | is.
@@ -79,7 +79,8 @@ class Parser {
       for (Statement& inner : parse_body({"endgeneration"})) statements.push_back(std::move(inner));
       take_block("endgeneration");
     } else {
-      throw error(ErrorCode::kUnsupported, "statement '" + word + "'");
+      const bool stray = word.starts_with("end") || word == "else" || word == "elif";
+      throw error(stray ? ErrorCode::kFormat : ErrorCode::kUnsupported, "statement '" + word + "'");
     }
   }
 
@@ -224,13 +225,17 @@ class Parser {
 
   Expression parse_unary() {
     const Depth depth(*this);
-    if (next_ - statement_start_ > kMaxExpressionTokens)
-      throw error(ErrorCode::kUnsupported, "an expression is too long");
+    check_length();
     if (accept("-")) return {Kind::kNegate, {}, {}, make_parts(parse_unary()), {}};
     Expression value = parse_primary();
     while (parse_follower(value)) {
     }
     return value;
+  }
+
+  void check_length() const {
+    if (next_ - statement_start_ > kMaxExpressionTokens)
+      throw error(ErrorCode::kUnsupported, "an expression is too long");
   }
 
   Expression parse_primary() {
@@ -272,6 +277,7 @@ class Parser {
 
   /// Whatever may follow a value wraps it; false when nothing does.
   bool parse_follower(Expression& value) {
+    check_length();
     if (accept(".")) {
       value = {Kind::kMember,
                expect(Token::Kind::kName, "a member's name").text,

@@ -15,6 +15,25 @@ Error wrong_type(std::string_view expected, const Value& found) {
 
 }  // namespace
 
+Value::Value(List value) {
+  for (const Value& element : value) contain(element);
+  data_ = std::make_shared<List>(std::move(value));
+}
+
+Value::Value(Dict value) {
+  for (const auto& [name, member] : value) contain(member);
+  data_ = std::make_shared<Dict>(std::move(value));
+}
+
+void Value::contain(const Value& element) {
+  if (element.is_namespace())
+    throw Error(ErrorCode::kUnsupported, "a namespace inside of another value");
+  nesting_ = std::max(nesting_, element.nesting_ + 1);
+  nodes_ += element.nodes_;
+  if (nesting_ > kMaxNesting || nodes_ > kMaxNodes)
+    throw Error(ErrorCode::kUnsupported, "a value nested too deeply or too large");
+}
+
 const std::string& Value::text() const {
   if (const auto* text = std::get_if<std::string>(&data_)) return *text;
   throw wrong_type("a string", *this);
@@ -31,12 +50,19 @@ const List& Value::list() const {
   throw wrong_type("a list", *this);
 }
 
-Dict& Value::dict() const {
+const Dict& Value::dict() const {
+  if (is_namespace()) return name_space().members;
   if (const auto* dict = std::get_if<std::shared_ptr<Dict>>(&data_)) return **dict;
   throw wrong_type("a dictionary", *this);
 }
 
+Namespace& Value::name_space() const {
+  if (const auto* found = std::get_if<std::shared_ptr<Namespace>>(&data_)) return **found;
+  throw wrong_type("a namespace", *this);
+}
+
 bool Value::truthy() const {
+  if (is_namespace()) return true;
   if (is<Undefined>() || is<None>()) return false;
   if (is<bool>() || is<int64_t>()) return integer() != 0;
   if (is<std::string>()) return !text().empty();
@@ -49,9 +75,9 @@ Value Value::member(std::string_view name) const {
 }
 
 std::string_view Value::kind() const {
-  constexpr std::string_view kNames[] = {"something undefined", "none",     "a truth value",
-                                         "an integer",          "a string", "a list",
-                                         "a dictionary"};
+  constexpr std::string_view kNames[] = {"something undefined", "none",       "a truth value",
+                                         "an integer",          "a string",   "a list",
+                                         "a dictionary",        "a namespace"};
   return kNames[data_.index()];
 }
 
@@ -61,6 +87,7 @@ bool operator==(const Value& a, const Value& b) {
   if (a.data_.index() != b.data_.index()) return false;
   if (a.is<std::string>()) return a.text() == b.text();
   if (a.is_list()) return a.list() == b.list();
+  if (a.is_namespace()) return &a.name_space() == &b.name_space();
   if (!a.is_dict()) return true;
   const Dict &left = a.dict(), &right = b.dict();
   return left.size() == right.size() && std::ranges::all_of(left, [&](const auto& entry) {
@@ -78,6 +105,13 @@ std::string printed(const Value& value) {
   throw Error(ErrorCode::kUnsupported, "printing " + std::string(value.kind()));
 }
 
+void append_text(std::string& text, std::string_view more) {
+  if (text.size() + more.size() > kMaxTextBytes)
+    throw Error(ErrorCode::kUnsupported, "the template makes a text of more than " +
+                                             std::to_string(kMaxTextBytes) + " bytes");
+  text += more;
+}
+
 List elements(const Value& value) {
   if (value.is<Undefined>()) return {};
   if (value.is_list()) return value.list();
@@ -88,6 +122,9 @@ List elements(const Value& value) {
   }
   for (std::string_view rest = value.text(); !rest.empty();) {
     const size_t length = next_utf8(rest).length;
+    if (out.size() == kMaxElements)
+      throw Error(ErrorCode::kUnsupported,
+                  "a list of more than " + std::to_string(kMaxElements) + " characters");
     out.emplace_back(std::string(rest.substr(0, length)));
     rest.remove_prefix(length);
   }

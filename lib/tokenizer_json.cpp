@@ -200,17 +200,15 @@ std::string describe(const BpeTokenizerParts& parts) {
   return kind + " (" + words.substr(0, words.size() - 2) + ")";
 }
 
-nlohmann::json parse_file(const std::string& path, std::string& text) {
-  text = read_file(path, kLimits.bytes);
-  return parse_large_json(text, path, kLimits);
-}
-
 }  // namespace
 
 BpeTokenizerParts read_tokenizer_json(const std::string& path) {
-  std::string text;
-  const nlohmann::json json = parse_file(path, text);
-  const JsonPlace file(json, path + ":");
+  return parse_tokenizer_json(read_file(path, kLimits.bytes), path);
+}
+
+BpeTokenizerParts parse_tokenizer_json(std::string_view text, const std::string& where) {
+  const nlohmann::json json = parse_large_json(text, where, kLimits);
+  const JsonPlace file(json, where + ":");
   if (const std::string version = file.string_or("version", "1.0"); version != "1.0")
     throw file.error(ErrorCode::kUnsupported, "format version '" + version + "', not 1.0");
 
@@ -239,8 +237,7 @@ BpeTokenizerParts read_tokenizer_json(const std::string& path) {
 }
 
 std::vector<AddedToken> read_tokenizer_json_added_tokens(const std::string& path) {
-  std::string text;
-  const nlohmann::json json = parse_file(path, text);
+  const nlohmann::json json = parse_large_json(read_file(path, kLimits.bytes), path, kLimits);
   return read_added_tokens(JsonPlace(json, path + ":"));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/bpe_tokenizer.h"
@@ -12,6 +13,8 @@ namespace surprisal {
 /// does not know exactly it refuses, by name: a tokenizer that is nearly right is wrong.
 /// @throws Error(kIo), Error(kFormat), Error(kUnsupported)
 BpeTokenizerParts read_tokenizer_json(const std::string& path);
+/// The same from the file's text. @param where  its name, for messages
+BpeTokenizerParts parse_tokenizer_json(std::string_view text, const std::string& where);
 
 /// The added tokens alone.
 std::vector<AddedToken> read_tokenizer_json_added_tokens(const std::string& path);

@@ -104,11 +104,146 @@ def model_config():
     return {f"{name}.json": json.dumps(value).encode() for name, value in files.items()}
 
 
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def tokenizer():
+    def added(content, number, **more):
+        return {"id": number, "content": content, "single_word": False, "lstrip": False,
+                "rstrip": False, "normalized": False, "special": True, **more}
+
+    bytes_ = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+    words = ["H", "e", "l", "o", "w", "r", "d", "\u0120", "el", "lo", "ello", "\u00c3", "\u00a9", "2",
+             "\u010a"]
+    merges = ["e l", "l o", "el lo"]
+    byte_level = {
+        "version": "1.0", "added_tokens": [added("<s>", 15), added("<|im_end|>", 16, lstrip=True)],
+        "normalizer": None, "pre_tokenizer": bytes_, "post_processor": None,
+        "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": {word: i for i, word in enumerate(words)}, "merges": merges}}
+    split = {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": LLAMA3}, "behavior": "Isolated", "invert": False},
+        {**bytes_, "use_regex": False}]}
+    template = {"type": "TemplateProcessing", "single": [
+        {"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [15], "tokens": ["<s>"]}}}
+    pieces = ["<unk>", "\u2581", "H", "e", "l", "o", "el", "<0xE9>", "<0xC3>"]
+    metaspace = {
+        **byte_level, "added_tokens": [added("<unk>", 0), added("<x>", 9, special=False, normalized=True)],
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "\u2581"},
+            {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+        "pre_tokenizer": None,
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"},
+            {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+        "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True,
+                  "vocab": {piece: i for i, piece in enumerate(pieces)}, "merges": [["e", "l"]]}}
+    digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, bytes_]}
+    files = {
+        "ok_gpt2": byte_level,
+        "ok_smollm": {**byte_level, "pre_tokenizer": digits},
+        "ok_llama3": {**byte_level, "pre_tokenizer": split, "post_processor": template,
+                      "model": {**byte_level["model"], "ignore_merges": True}},
+        "ok_nfc": {**byte_level, "normalizer": {"type": "NFC"}},
+        "ok_metaspace": metaspace,
+        "bad_list": [],
+        "bad_version": {**byte_level, "version": "2.0"},
+        "bad_model": {**byte_level, "model": {"type": "Unigram", "vocab": []}},
+        "bad_added_id": {**byte_level, "added_tokens": [added("<s>", 77)]},
+        "bad_regex": json.loads(json.dumps({**byte_level, "pre_tokenizer": split}).replace("1,3", "1,4")),
+        "bad_decoder": {**byte_level, "decoder": {"type": "WordPiece"}},
+        "bad_template": {**byte_level, "post_processor": {**template, "single": []}},
+        "bad_merge": {**byte_level, "model": {**byte_level["model"], "merges": ["e q"]}},
+    }
+    return {f"{name}.json": json.dumps(value).encode() for name, value in files.items()}
+
+
+def jinja():
+    files = {
+        "ok_chatml": "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + "
+                     "message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
+                     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+        "ok_rules": "{%- set ns = namespace(n=0, found=false) -%}\n{%- for m in messages[1:] if m.role != 'x' %}\n"
+                    "  {%- if loop.first and not loop.last %}{{ bos_token }}{% elif (m.role == 'user') != "
+                    "(loop.index0 % 2 == 0) %}{{ raise_exception('roles') if false }}{% else %}"
+                    "{{ m['content'] | trim | upper ~ (1 + 2 * 3) }}{% endif %}\n"
+                    "  {%- set ns.n = ns.n + 1 %}\n{%- endfor -%}\n{{ ns.n if tools is none }}{# note #}",
+        "ok_ranges": "{% for i in range(3) %}{{ messages[i].content.strip().split('e')[0] }}"
+                     "{% for k, v in messages[i].items() %}{{ k }}{{ v[::-1] | length }}{% endfor %}{% endfor %}",
+        "bad_open": "{{ messages",
+        "bad_block": "{% for m in messages %}",
+        "bad_statement": "{% include 'x' %}",
+        "bad_raises": "{{ raise_exception('no') }}",
+        "bad_filter": "{{ messages | unheard_of }}",
+        "bad_loop": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+    }
+    return {f"{name}.jinja": text.encode() for name, text in files.items()}
+
+
+def yaml():
+    files = {
+        "ok_experiment": "name: a\nseed: 0\nmodel:\n  path: data/m\nsamplers:\n  g: {type: greedy}\n"
+                         "  c: {type: chain, steps: [{temperature: 0.7}, {min_p: 0.1}]}\n"
+                         "sweep:\n  samplers.c.steps.min_p: [0.05, 0.1]\n",
+        "ok_empty": "",
+        "ok_text": "a: |\n  two\n  lines\nb: 'it''s'\nc: \"\\u00e9\\n\"\n",
+        "bad_alias": "a: &x 1\nb: *x\n",
+        "bad_tag": "a: !!python/object 1\n",
+        "bad_twice": "a: 1\na: 2\n",
+        "bad_key": "? [1, 2]\n: 3\n",
+        "bad_two_documents": "a: 1\n---\nb: 2\n",
+        "bad_depth": "[" * 70 + "]" * 70,
+        "bad_bytes": b"a: \xff\n",
+    }
+    return {f"{name}.yaml": text if isinstance(text, bytes) else text.encode() for name, text in files.items()}
+
+
+def trace():
+    """Recipes of trace files (trace_recipe.h)."""
+    def names(*values):
+        return {"enum": ["a", "b", "c"], "values": list(values)}
+
+    recipe = {
+        "attributes": {"format": "surprisal-trace", "format_version": 1, "complete": True},
+        "datasets": {
+            "/cells/id": ["greedy", "entropix"],
+            "/samples/cell": [0, 1], "/samples/doc_id": [0, 0], "/samples/repeat": [0, 0],
+            "/samples/stop_reason": names(0, 2), "/samples/token_begin": [0, 2],
+            "/samples/token_count": [2, 1],
+            "/tokens/sample": [0, 0, 1], "/tokens/position": [5, 6, 5], "/tokens/attempt": [0, 0, 0],
+            "/tokens/token_id": [7, 8, 9], "/tokens/source": names(0, 1, 0),
+            "/tokens/state": names(0, 0, 1), "/tokens/action": names(0, 1, 2),
+            "/tokens/gate": names(0, 0, 0), "/tokens/entropy": [0.5, 1.5, 0.25],
+            "/nodes/question": [0, 0], "/nodes/top_k_logprob": {"width": 2, "values": [0.5, 1, 2, 3]}}}
+
+    def changed(path, values):
+        return {**recipe, "datasets": {**recipe["datasets"], path: values}}
+
+    only_samples = {key: [] if key.startswith("/samples/token_") or key.endswith(("cell", "doc_id", "repeat"))
+                    else names() if key == "/samples/stop_reason" else value
+                    for key, value in recipe["datasets"].items()}
+    files = {
+        "ok_two_samples": recipe,
+        "ok_no_samples": {**recipe, "datasets": only_samples},
+        "bad_format": {**recipe, "attributes": {**recipe["attributes"], "format": "other"}},
+        "bad_version": {**recipe, "attributes": {**recipe["attributes"], "format_version": 2}},
+        "bad_incomplete": {**recipe, "attributes": {**recipe["attributes"], "complete": False}},
+        "bad_cell": changed("/samples/cell", [0, 2]),
+        "bad_begin": changed("/samples/token_begin", [0, -1]),
+        "bad_count": changed("/samples/token_count", [2, 9223372036854775807]),
+        "bad_short_column": changed("/tokens/attempt", [0]),
+        "bad_kind": changed("/tokens/state", ["low", "low", "high"]),
+    }
+    return {f"{name}.json": json.dumps(value).encode() for name, value in files.items()}
+
+
 def main():
-    for name, files in (("safetensors", safetensors()), ("model_config", model_config())):
-        folder = CORPUS / name
+    for write in (jinja, model_config, safetensors, tokenizer, trace, yaml):
+        folder = CORPUS / write.__name__
         folder.mkdir(parents=True, exist_ok=True)
-        for file, content in files.items():
+        for file, content in write().items():
             (folder / file).write_bytes(content)
 
 

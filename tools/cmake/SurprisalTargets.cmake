@@ -12,6 +12,9 @@ if(SURPRISAL_SANITIZE)
   add_compile_options(-fsanitize=${SURPRISAL_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${SURPRISAL_SANITIZE})
 endif()
+if(SURPRISAL_FUZZERS)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage is what guides libFuzzer
+endif()
 # A program links LibTorch's libraries only if it uses them: loading them takes a third of a second.
 add_link_options(-Wl,--as-needed)
 
