@@ -121,7 +121,8 @@ std::optional<Number> read_number(std::string_view text, size_t position) {
   if (!is_digit(here.front()) && !bare_point) return std::nullopt;
   const bool negative = is_negative(text, position);
 
-  if (const auto ratio = read_ratio(here))
+  const bool inside_a_date = position > 0 && text[position - 1] == '/';
+  if (const auto ratio = inside_a_date ? std::nullopt : read_ratio(here))
     return Number{fraction_text(negative, ratio->numerator, ratio->denominator),
                   position + ratio->length};
   const Whole whole = read_whole(here);
@@ -157,8 +158,11 @@ std::optional<std::string> find_number(std::string_view text, bool last) {
   return found;
 }
 
-/// What a marker introduces: from the first thing said to the end of the line or sentence.
+/// What a marker introduces: from the first thing said to the end of the line or sentence, and no
+/// further than an answer can be (a text of nothing but markers stays cheap to read).
 std::string_view clause(std::string_view text) {
+  constexpr size_t kLongestClause = 1000;
+  text = text.substr(0, kLongestClause);
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n:*"), text.size()));
   text = text.substr(0, text.find_first_of("\n}"));
   for (size_t at = 0; at + 1 < text.size(); ++at)

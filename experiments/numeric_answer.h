@@ -11,9 +11,9 @@ namespace surprisal {
 ///
 /// Which number:
 ///  1. Answer markers are `####`, `\boxed{`, `answer is`, `answer:` and `answer =`, in any case.
-///  The
-///     last one that is followed by a number decides. What it introduces ends with the line or the
-///     sentence (or at `}`); after an `=` in there the first number behind the last `=` is taken
+///     The last one that is followed by a number decides. What it introduces ends with the line or
+///     the sentence (or at `}`, or after 1000 bytes); after an `=` in there the first number behind
+///     the last `=` is taken
 ///     ("The answer is 3 * 6 = 18."), otherwise the first number.
 ///  2. Without such a marker, the last number of the text.
 ///

@@ -1,5 +1,7 @@
 #include "experiments/stepwise.h"
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <span>
 
@@ -16,11 +18,41 @@ namespace {
 constexpr int64_t kHighestLevel = 6;
 constexpr int64_t kMostPerLevel = 1000;
 constexpr uint32_t kAttempts = 1000;
-constexpr int64_t kAnswerTokens = 96;  // a solution like the examples' needs about 12 a step
+/// After so many of them a scene has told all it can, and the next one is tried.
+constexpr uint32_t kAttemptsPerScene = 100;
+/// What a solution like the examples' needs at most, in tokens.
+constexpr int64_t kTokensOfAnAnswer = 40, kTokensOfAStep = 24;
 
-const std::vector<Shot>& shots() {
-  static const std::vector<Shot> table = {};
-  return table;
+/// Streams of StoryDraws: the problems of a level and split, and the examples of a level.
+constexpr uint32_t kDevStream = 0x100, kExampleStream = 0x200;
+
+/// "Question:" is what a model writes that goes on to ask the next one: it ends an answer.
+constexpr std::string_view kQuestion = "Question:";
+std::string user_text(const Story& story) {
+  return std::string(kQuestion) + ' ' + story.question() + "\nAnswer:";
+}
+
+/// Three worked examples with as many steps as the problem, so that a small model sees how far to
+/// calculate; the same for every problem of a level.
+std::vector<Shot> worked_examples(int64_t level) {
+  constexpr std::string_view kOneStep[] = {"+", "*", "+"}, kMoreSteps[] = {"++", "*+", "+*"};
+  const auto example = [&](const Scene& scene, size_t number) {
+    const std::string_view operations = level == 1 ? kOneStep[number] : kMoreSteps[number];
+    for (uint32_t attempt = 0; attempt < kAttempts; ++attempt) {
+      StoryDraws draws(0, kExampleStream + static_cast<uint32_t>(level),
+                       static_cast<uint32_t>(number), attempt);
+      const auto story = tell_story(scene, level, draws);
+      if (story && story->operations.starts_with(operations)) return *story;
+    }
+    throw Error(ErrorCode::kInternal,
+                "stepwise: no example of level " + std::to_string(level) + " was found");
+  };
+  std::vector<Shot> shots;
+  for (const Scene& scene : stepwise_example_scenes()) {
+    const Story story = example(scene, shots.size());
+    shots.push_back({user_text(story), story.solution()});
+  }
+  return shots;
 }
 
 void check(const StepwiseOptions& options) {
@@ -46,6 +78,7 @@ class StepwiseTask : public Task {
  public:
   explicit StepwiseTask(const StepwiseOptions& options) : options_(options) {
     check(options);
+    for (const int64_t level : options.levels) shots_[level] = worked_examples(level);
     for (int64_t j = 0; j < options.n_per_level; ++j)
       for (const int64_t level : options.levels) add_problem(level, static_cast<uint32_t>(j));
     std::string lines;
@@ -59,7 +92,10 @@ class StepwiseTask : public Task {
 
   const std::vector<Problem>& problems() const override { return problems_; }
   const std::vector<std::string>& stop_strings() const override { return stops_; }
-  int64_t default_max_new_tokens() const override { return kAnswerTokens; }
+  int64_t default_max_new_tokens() const override {
+    return kTokensOfAnAnswer +
+           kTokensOfAStep * *std::max_element(options_.levels.begin(), options_.levels.end());
+  }
   Score score(const Problem& problem, const std::string& response) const override {
     return score_answer(kCotAnswer, response, problem.target);
   }
@@ -80,19 +116,19 @@ class StepwiseTask : public Task {
 
   void add_problem(int64_t level, uint32_t index) {
     const uint32_t stream =
-        static_cast<uint32_t>(level) + (options_.split == "dev" ? uint32_t{0x100} : 0);
-    const Scene& scene = scenes()[index % scenes().size()];
+        static_cast<uint32_t>(level) + (options_.split == "dev" ? kDevStream : 0);
     for (uint32_t attempt = 0; attempt < kAttempts; ++attempt) {
+      const Scene& scene = scenes()[(index + attempt / kAttemptsPerScene) % scenes().size()];
       StoryDraws draws(options_.generator_seed, stream, index, attempt);
       const auto story = tell_story(scene, level, draws);
       if (!story || !told_.insert(fingerprint(*story)).second) continue;
       Problem& problem = problems_.emplace_back();
       problem.doc_id = static_cast<int64_t>(problems_.size()) - 1;
-      problem.question_sha256 = sha256_hex(story->question);
+      problem.question_sha256 = sha256_hex(story->question());
       problem.target = std::to_string(story->answer);
       problem.tags = {
           {"level", level}, {"template_id", story->template_id}, {"steps", story->steps}};
-      ask(problem, shots(), "Question: " + story->question + "\nAnswer:", " ");
+      ask(problem, shots_.at(level), user_text(*story), " ");
       return;
     }
     throw Error(ErrorCode::kConfig, "task stepwise: no " + std::to_string(index + 1) +
@@ -101,7 +137,8 @@ class StepwiseTask : public Task {
   }
 
   StepwiseOptions options_;
-  std::vector<std::string> stops_ = {"Question:"};
+  std::vector<std::string> stops_ = {std::string(kQuestion)};
+  std::map<int64_t, std::vector<Shot>> shots_;  ///< by level
   std::set<std::string> told_;
   std::vector<Problem> problems_;
   std::string data_sha256_;

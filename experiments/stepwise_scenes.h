@@ -40,5 +40,7 @@ struct Scene {
 /// The scenes of the two splits; no sentence of one occurs in the other.
 std::span<const Scene> stepwise_dev_scenes();
 std::span<const Scene> stepwise_test_scenes();
+/// Three scenes of neither split, for the worked examples in the prompts.
+std::span<const Scene> stepwise_example_scenes();
 
 }  // namespace surprisal

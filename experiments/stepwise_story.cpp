@@ -1,5 +1,6 @@
 #include "experiments/stepwise_story.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,19 @@ namespace surprisal {
 namespace {
 
 constexpr int64_t kLargestValue = 999;
+
+/// Levels 1 and 2 are kept within what a model of 135 million parameters sometimes can do: small
+/// numbers, nothing but adding, multiplying and, since such a model hardly can, a little
+/// subtracting (an event that subtracts is offered one time in kSubtractionOdds).
+constexpr int64_t kEasyLevels = 2;
+constexpr int64_t kEasyLowestOpening = 3, kEasyHighestOpening = 9, kEasyHighestNumber = 6;
+constexpr int64_t kSubtractionOdds = 4;
+
+bool is_offered(StepOperation operation, bool easy, StoryDraws& draws) {
+  if (!easy) return true;
+  if (operation == StepOperation::kSubtract) return draws.between(1, kSubtractionOdds) == 1;
+  return operation == StepOperation::kAdd || operation == StepOperation::kMultiply;
+}
 
 struct Person {
   std::string_view name;
@@ -82,9 +96,10 @@ struct Step {
 };
 
 /// The numbers for which an event makes sense at this value; one is drawn, nullopt = there is none.
-std::optional<Step> settle(const SceneEvent& event, int64_t value, StoryDraws& draws) {
+std::optional<Step> settle(const SceneEvent& event, int64_t value, bool easy, StoryDraws& draws) {
+  const int64_t high = easy ? std::min(event.high, kEasyHighestNumber) : event.high;
   std::vector<Step> possible;
-  for (int64_t n = event.low; n <= event.high; ++n) switch (event.operation) {
+  for (int64_t n = event.low; n <= high; ++n) switch (event.operation) {
       case StepOperation::kAdd:
         possible.push_back({&event, n, value, n, value + n, '+'});
         break;
@@ -118,32 +133,50 @@ int64_t StoryDraws::between(int64_t low, int64_t high) {
   return low + static_cast<int64_t>((word * static_cast<uint64_t>(high - low + 1)) >> 32);
 }
 
+std::string Story::question() const {
+  std::string text;
+  for (const std::string& sentence : sentences) text += sentence + ' ';
+  return text + closing;
+}
+
+std::string Story::solution() const {
+  std::string text = sentences.front();
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const std::string& sentence = sentences[i + 1];
+    text += ' ' + sentence.substr(0, sentence.size() - 1) + ": " + steps[i] + '.';
+  }
+  return text + " The answer is " + std::to_string(answer) + '.';
+}
+
 std::optional<Story> tell_story(const Scene& scene, int64_t level, StoryDraws& draws) {
   const Cast cast(draws);
   Story story;
-  int64_t value = draws.between(scene.low, scene.high);
+  const bool easy = level <= kEasyLevels;
+  int64_t value = easy ? draws.between(kEasyLowestOpening, kEasyHighestOpening)
+                       : draws.between(scene.low, scene.high);
   int unit = 0;
-  story.question = cast.fill(scene.opening, value);
+  story.sentences.push_back(cast.fill(scene.opening, value));
   story.template_id = scene.id;
   std::vector<const SceneEvent*> left;
   for (const SceneEvent& event : scene.events) left.push_back(&event);
   for (int64_t step_number = 0; step_number < level; ++step_number) {
     std::vector<Step> possible;
     for (const SceneEvent* event : left)
-      if (event->from == unit)
-        if (const auto step = settle(*event, value, draws)) possible.push_back(*step);
+      if (event->from == unit && is_offered(event->operation, easy, draws))
+        if (const auto step = settle(*event, value, easy, draws)) possible.push_back(*step);
     if (possible.empty()) return std::nullopt;
     const Step step =
         possible[static_cast<size_t>(draws.between(0, static_cast<int64_t>(possible.size()) - 1))];
-    story.question += ' ' + cast.fill(step.event->text, step.number);
+    story.sentences.push_back(cast.fill(step.event->text, step.number));
     story.template_id.append(step_number == 0 ? "/" : "-").append(step.event->id);
+    story.operations += step.symbol;
     story.steps.push_back(std::to_string(step.left) + ' ' + step.symbol + ' ' +
                           std::to_string(step.right) + " = " + std::to_string(step.result));
     value = step.result;
     unit = step.event->to;
     std::erase(left, step.event);
   }
-  story.question += ' ' + cast.fill(scene.questions[static_cast<size_t>(unit)], value);
+  story.closing = cast.fill(scene.questions[static_cast<size_t>(unit)], value);
   story.answer = value;
   return story;
 }

@@ -30,14 +30,24 @@ class StoryDraws {
 
 /// A word problem and its calculation.
 struct Story {
-  std::string question;            ///< the whole text, the closing question included
-  std::string template_id;         ///< "apples/pick-pies": scene and events in order
-  std::vector<std::string> steps;  ///< "12 + 6 = 18"
+  std::string template_id;             ///< "apples/pick-pies": scene and events in order
+  std::vector<std::string> sentences;  ///< the opening, then an event a step
+  std::string closing;                 ///< what is asked
+  std::vector<std::string> steps;      ///< "12 + 6 = 18"
+  std::string operations;              ///< of the steps in order, "+/"
   int64_t answer = 0;
+
+  /// The whole problem as one line of text.
+  std::string question() const;
+  /// A model answer: every sentence with its step, "..., 6 in each pie: 18 / 6 = 3. The answer
+  /// is 3."
+  std::string solution() const;
 };
 
-/// Lets `level` events happen in a scene; nullopt when the walk runs into a dead end (no event left
-/// that the unit and the numbers allow).
+/// Lets `level` events happen in a scene. Levels 1 and 2 are easier than the rest in more than
+/// their length: the opening is 3 to 9, numbers go up to 6, no division, little subtraction.
+/// @return nullopt when the walk runs into a dead end: no event is left that the unit and the
+///         numbers allow
 std::optional<Story> tell_story(const Scene& scene, int64_t level, StoryDraws& draws);
 
 }  // namespace surprisal
