@@ -6,7 +6,11 @@ must agree within 1e-4 (max abs) and attention maps within 1e-5 (transformers' e
 entropy, varentropy and agreement are recomputed in float64 from transformers' maps. 16-bit compute
 is compared by top-1 agreement and a loose bound.
 
-    tests/oracle/model_parity.py --inspect build/release/bin/inspect_model [--only NAME] [FOLDER...]
+    tests/oracle/model_parity.py --inspect build/release/bin/inspect_model [--only NAME]
+                                 [--device cuda] [FOLDER...]
+
+The device is ours alone: transformers always computes on the CPU, so that `--device cuda` compares
+a GPU with the same expected values.
 
 FOLDER: real model folders to compare as well, on a text of `--tokens` tokens.
 Needs torch 2.11, transformers 5.17, h5py (tests/oracle/README.md).
@@ -100,9 +104,9 @@ def make_folder(folder, entries, options, seed=0):
                    check=True)
 
 
-def run_ours(inspect, folder, ids, output, dtype):
+def run_ours(inspect, folder, ids, output, dtype, device):
     subprocess.run([inspect, folder, "--token-ids", ",".join(map(str, ids)), "--maps", "all",
-                    "--dtype", dtype, "--device", "cpu", "--output", output],
+                    "--dtype", dtype, "--device", device, "--output", output],
                    check=True, stdout=subprocess.DEVNULL)
     with h5py.File(output) as file:
         return {"logits": file["logits"][()], "maps": file["attention/maps"][()],
@@ -134,8 +138,8 @@ def compare(ours, theirs):
     return {name: float(np.abs(ours[name] - theirs[name]).max()) for name in theirs}
 
 
-def check_float32(name, inspect, folder, ids, output):
-    difference = compare(run_ours(inspect, folder, ids, output, "float32"),
+def check_float32(name, inspect, folder, ids, output, device):
+    difference = compare(run_ours(inspect, folder, ids, output, "float32", device),
                          run_theirs(folder, ids, "float32"))
     good = (difference["logits"] <= LOGIT_TOLERANCE and difference["maps"] <= MAP_TOLERANCE
             and all(difference[key] <= STATISTIC_TOLERANCE
@@ -145,8 +149,8 @@ def check_float32(name, inspect, folder, ids, output):
     return good
 
 
-def check_half(name, inspect, folder, ids, output, dtype):
-    ours = run_ours(inspect, folder, ids, output, dtype)["logits"]
+def check_half(name, inspect, folder, ids, output, dtype, device):
+    ours = run_ours(inspect, folder, ids, output, dtype, device)["logits"]
     theirs = run_theirs(folder, ids, dtype)["logits"]
     difference = np.abs(ours - theirs).max()
     top1 = (ours.argmax(-1) == theirs.argmax(-1)).mean()
@@ -161,6 +165,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inspect", type=pathlib.Path, required=True)
     parser.add_argument("--only", help="cases whose name contains this")
+    parser.add_argument("--device", default="cpu", help="where inspect_model computes: cpu, cuda")
     parser.add_argument("--tokens", type=int, default=300, help="tokens for real folders")
     parser.add_argument("folders", nargs="*", type=pathlib.Path)
     args = parser.parse_args()
@@ -175,16 +180,18 @@ def main():
             folder = pathlib.Path(scratch) / name
             make_folder(folder, entries, options)
             ids = np.random.default_rng(1).integers(0, 512, tokens).tolist()
-            failures += not check_float32(name, args.inspect, folder, ids, output)
+            failures += not check_float32(name, args.inspect, folder, ids, output, args.device)
             checked += 1
             if name in ("gqa", "qwen2"):
                 for dtype in HALF_TOLERANCE:
-                    failures += not check_half(name, args.inspect, folder, ids, output, dtype)
+                    failures += not check_half(name, args.inspect, folder, ids, output, dtype,
+                                               args.device)
                     checked += 1
         for folder in args.folders:
             vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
             ids = np.random.default_rng(1).integers(0, vocabulary, args.tokens).tolist()
-            failures += not check_float32(folder.name, args.inspect, folder, ids, output)
+            failures += not check_float32(folder.name, args.inspect, folder, ids, output,
+                                          args.device)
             checked += 1
     print(f"{checked - failures} of {checked} agree")
     return 1 if failures or not checked else 0
