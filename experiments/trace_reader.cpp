@@ -60,6 +60,7 @@ int64_t TraceReader::rows(const std::string& table) const {
 }
 
 std::string trace_signature(const TraceReader& trace) {
+  for (const char* table : {"samples", "tokens"}) trace.columns(table);  // of one length each
   const auto integers = [&](const char* table, const char* name) {
     return trace.column(table, name).read<int32_t>();
   };

@@ -160,6 +160,46 @@ def tokenizer():
     return {f"{name}.json": json.dumps(value).encode() for name, value in files.items()}
 
 
+def sentencepiece():
+    """Model files of sentencepiece: protocol buffers (sentencepiece_model.proto), written by hand."""
+    def varint(number):
+        out = b""
+        while number > 127:
+            out, number = out + bytes([number & 127 | 128]), number >> 7
+        return out + bytes([number])
+
+    def field(number, value):
+        if isinstance(value, int):
+            return varint(number << 3) + varint(value)
+        if isinstance(value, float):
+            return varint(number << 3 | 5) + struct.pack("<f", value)
+        data = value.encode() if isinstance(value, str) else value
+        return varint(number << 3 | 2) + varint(len(data)) + data
+
+    def piece(text, score=0.0, kind=1):  # kinds: 1 normal, 2 unknown, 3 control, 6 byte
+        return field(1, field(1, text) + field(2, score) + field(3, kind))
+
+    def model(pieces, model_type=2, byte_fallback=1):
+        trainer = field(3, model_type) + field(35, byte_fallback)
+        normalizer = field(1, "identity") + field(3, 1) + field(4, 0) + field(5, 1)
+        return b"".join(pieces) + field(2, trainer) + field(3, normalizer)
+
+    special = [piece("<unk>", kind=2), piece("<s>", kind=3), piece("</s>", kind=3)]
+    raw = [piece(f"<0x{i:02X}>", kind=6) for i in range(256)]
+    words = [piece(text, -float(i)) for i, text in enumerate(["el", "lo", "\u2581w", "\u2581", "H", "e", "l", "o"])]
+    return {f"{name}.model": content for name, content in {
+        "ok_bpe": model(special + raw + words),
+        "ok_no_fallback": model(special + words, byte_fallback=0),
+        "ok_unigram": model(special + raw + words, model_type=1),
+        "bad_empty": b"",
+        "bad_text": b"\nhello",
+        "bad_no_unknown": model(special[1:] + raw + words),
+        "bad_twice": model(special + raw + words + words[:1]),
+        "bad_byte_name": model(special + raw + words + [piece("x", kind=6)]),
+        "bad_cut": model(special + raw + words)[:-5],
+    }.items()}
+
+
 def jinja():
     files = {
         "ok_chatml": "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + "
@@ -240,7 +280,7 @@ def trace():
 
 
 def main():
-    for write in (jinja, model_config, safetensors, tokenizer, trace, yaml):
+    for write in (jinja, model_config, safetensors, sentencepiece, tokenizer, trace, yaml):
         folder = CORPUS / write.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for file, content in write().items():

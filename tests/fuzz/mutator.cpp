@@ -91,9 +91,11 @@ void Mutator::edit(Json& value) {
     if (below(2) == 0) value[key + "x"] = moved;
     return;
   }
-  if (value.is_number_integer() && below(2) == 0) {
-    value = static_cast<int64_t>(value.get<uint64_t>() + below(5) - 2);
-  } else if (value.is_string() && below(2) == 0) {
+  // Mostly of the same kind: what follows the check of the kind is where mistakes hide.
+  if (value.is_number_integer() && below(4) != 0) {
+    const auto near = static_cast<int64_t>(value.get<uint64_t>() + below(5) - 2);
+    value = below(3) != 0 ? near : static_cast<int64_t>(below(1 << 16));
+  } else if (value.is_string() && below(4) != 0) {
     value = bytes(value.get<std::string>());
   } else {
     value = surprise();

@@ -9,6 +9,7 @@
 #include "lib/jinja.h"
 #include "lib/json.h"
 #include "lib/safetensors.h"
+#include "lib/sentencepiece_tokenizer.h"
 #include "lib/tokenizer_json.h"
 #include "lib/yaml.h"
 #include "models/config.h"
@@ -37,12 +38,19 @@ void read_model_config(std::string_view input) {
   parse_model_config(parse_json(input, "input"), "input").context_length();
 }
 
-void read_tokenizer(std::string_view input) {
-  const BpeTokenizer tokenizer(parse_tokenizer_json(input, "input"), {});
+void use(const Tokenizer& tokenizer) {
   for (const char* text :
        {"Hello world, it's 2024!  \n\n caf\u00e9 <s><|im_end|>", "\xff\xc3 ab\0", ""})
     for (const bool special : {false, true})
       tokenizer.decode(tokenizer.encode(text, special, special), special);
+}
+
+void read_tokenizer(std::string_view input) {
+  use(BpeTokenizer(parse_tokenizer_json(input, "input"), {}));
+}
+
+void read_sentencepiece(std::string_view input) {
+  use(SentencePieceTokenizer(std::string(input), {}, {}));
 }
 
 void read_jinja(std::string_view input) {
@@ -98,6 +106,7 @@ constexpr std::array kTargets = {
     Target{"jinja", accepts<read_jinja>, reshape_bytes},
     Target{"model_config", accepts<read_model_config>, reshape_json},
     Target{"safetensors", accepts<read_safetensors>, reshape_safetensors},
+    Target{"sentencepiece", accepts<read_sentencepiece>, reshape_bytes},
     Target{"tokenizer", accepts<read_tokenizer>, reshape_json},
     Target{"trace", accepts<read_trace_recipe>, reshape_json},
     Target{"yaml", accepts<read_yaml>, reshape_bytes},

@@ -16,12 +16,15 @@
 namespace surprisal::fuzz {
 namespace {
 
-/// A folder of this process, empty at first and gone with the object.
+/// A folder of this process, empty at first and gone with the object; in memory where there is such
+/// a place, as what is exported is synced to the disk.
 class Scratch {
  public:
-  Scratch()
-      : path_(std::filesystem::temp_directory_path() /
-              ("surprisal_trace_recipe." + std::to_string(::getpid()))) {
+  Scratch() {
+    const std::filesystem::path memory = "/dev/shm";
+    path_ =
+        (std::filesystem::is_directory(memory) ? memory : std::filesystem::temp_directory_path()) /
+        ("surprisal_trace_recipe." + std::to_string(::getpid()));
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }
