@@ -75,7 +75,7 @@ BpeModel::BpeModel(StringMap<TokenId> vocabulary,
                             : find(fallback_token(byte));
   merges_.reserve(merges.size());
   for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const auto& [left, right] = merges[rank];
+    const std::string &left = merges[rank].first, &right = merges[rank].second;
     const auto token = [&](const std::string& text) {
       if (const auto id = find(text)) return *id;
       throw Error(ErrorCode::kFormat, "merge " + std::to_string(rank) + " ('" + left + "' + '" +

@@ -283,7 +283,7 @@ class Renderer {
           members.emplace_back(name, evaluate(value, scope));
           refuse_namespace(members.back().second);
         }
-        return Value(std::make_shared<Namespace>(std::move(members)));
+        return Value(std::make_shared<Namespace>(Namespace{std::move(members)}));
       }
       if (callee.text == "range") return range(arguments(expression, 1, scope));
       throw Error(ErrorCode::kUnsupported, "function '" + callee.text + "'");

@@ -340,7 +340,7 @@ class Parser {
       if (named) {
         const std::string name = take().text;
         take();
-        call.named.emplace_back(name, parse_expression());
+        call.named.push_back({name, parse_expression()});
       } else {
         call.parts.push_back(parse_expression());
       }

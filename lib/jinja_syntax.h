@@ -3,12 +3,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "lib/jinja_value.h"
 
 namespace surprisal::jinja {
+
+struct NamedArgument;
 
 /// An expression of a template: a tree.
 struct Expression {
@@ -32,7 +33,12 @@ struct Expression {
   std::string text;
   Value value;
   std::vector<Expression> parts;
-  std::vector<std::pair<std::string, Expression>> named;
+  std::vector<NamedArgument> named;
+};
+
+struct NamedArgument {
+  std::string name;
+  Expression value;
 };
 
 /// A statement, and what stands inside it.

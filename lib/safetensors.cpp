@@ -247,11 +247,13 @@ std::vector<SafetensorsFile> open_safetensors_folder(const std::string& folder) 
     }
   }
   if (found != map.size())
-    for (const auto& [tensor, shard] : map)
+    for (const auto& entry : map)
       if (std::none_of(files.begin(), files.end(), [&](const SafetensorsFile& file) {
-            return fs::path(file.path()).filename() == shard && file.tensors().contains(tensor);
+            return fs::path(file.path()).filename() == entry.second &&
+                   file.tensors().contains(entry.first);
           }))
-        problems += "\n  " + tensor + " is not in " + shard + " where the index puts it";
+        problems +=
+            "\n  " + entry.first + " is not in " + entry.second + " where the index puts it";
   if (!problems.empty())
     throw Error(ErrorCode::kFormat,
                 folder + "/" + kIndexFile + ": index and shards disagree:" + problems);
