@@ -238,9 +238,12 @@ void Answer::resolve_branching() {
   std::optional<std::string> own_words;
   if (verdict.tied.size() > 1) {
     AskUser question{"The model sees equally good ways to go on. Which one?", {}};
-    for (const size_t tied : verdict.tied)
+    std::sort(verdict.tied.begin(), verdict.tied.end());  // as the sampler named them
+    for (const size_t tied : verdict.tied) {
+      if (tied == verdict.best) question.best = question.options.size();
       question.options.push_back(branching->content(branching->rollouts()[tied]));
-    const AskReply reply = request_.ask ? request_.ask(question, draws_here()) : AskReply{};
+    }
+    const AskReply reply = reply_to(question);
     winner = verdict.tied.at(reply.option);
     own_words = reply.own_words;
     note(EventKind::kAsk,
@@ -283,8 +286,12 @@ void Answer::resolve_branching() {
     over();
 }
 
+AskReply Answer::reply_to(const AskUser& question) const {
+  return (request_.ask ? request_.ask : ask_policy("best"))(question, draws_here());
+}
+
 void Answer::ask(const AskUser& question, const Decision& decision) {
-  const AskReply reply = request_.ask ? request_.ask(question, draws_here()) : AskReply{};
+  const AskReply reply = reply_to(question);
   const std::string answer = reply.own_words ? *reply.own_words
                              : reply.option < question.options.size()
                                  ? question.options[reply.option]
@@ -321,9 +328,11 @@ void Answer::finish(StopReason reason) {
 }
 
 AskPolicy ask_policy(const std::string& name) {
-  if (name == "best" || name == "first") {
-    return [](const AskUser&, const Draws&) { return AskReply{}; };
-  }
+  if (name == "best")
+    return [](const AskUser& question, const Draws&) {
+      return AskReply{.option = question.best, .own_words = std::nullopt};
+    };
+  if (name == "first") return [](const AskUser&, const Draws&) { return AskReply{}; };
   if (name == "random") {
     constexpr uint32_t kAskDraw = 1;
     return [](const AskUser& question, const Draws& draws) {
@@ -333,7 +342,7 @@ AskPolicy ask_policy(const std::string& name) {
           .own_words = std::nullopt};
     };
   }
-  const std::vector<std::string> known = {"best", "first", "random"};
+  const std::vector<std::string> known(std::begin(kAskPolicyNames), std::end(kAskPolicyNames));
   throw unknown_name_error("ask policy", name, known);
 }
 

@@ -54,6 +54,7 @@ class Answer {
   void begin_branching(const Branch& branch, const Decision& decision);
   void explore();
   void resolve_branching();
+  AskReply reply_to(const AskUser& question) const;
   void ask(const AskUser& question, const Decision& decision);
   void look_up(const Retrieve& retrieve, const Decision& decision);
   void take(TokenId token, TokenSource source, const Decision& decision);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "experiments/sample.h"
@@ -31,13 +32,15 @@ struct Budget {
   int64_t max_injected = std::numeric_limits<int64_t>::max();  ///< injected and retrieved tokens
 };
 
-/// Who answers when the sampler asks. The first option is the one the engine holds for best.
+/// Who answers when the sampler asks.
 struct AskReply {
   size_t option = 0;
   std::optional<std::string> own_words;  ///< instead of an option; inserted as the user's text
 };
 using AskPolicy = std::function<AskReply(const AskUser&, const Draws&)>;
-/// "best" (or "first": the first named candidate), "random". @throws Error(kUnknownName)
+/// Who answers when nobody is there: the option held for best, the first named, or any.
+inline constexpr std::string_view kAskPolicyNames[] = {"best", "first", "random"};
+/// @param name  one of kAskPolicyNames @throws Error(kUnknownName)
 AskPolicy ask_policy(const std::string& name);
 
 /// Looks something up; returns the text to insert, "" for nothing found. May throw Error.

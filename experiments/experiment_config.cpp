@@ -135,6 +135,20 @@ void read_engine(ParamReader& reader, EngineOptions& engine) {
                                        "for keys and values; 0: from the machine's");
 }
 
+Budget read_budget(ParamReader& reader) {
+  Budget budget;
+  const auto limit = [&](const std::string& name, const std::string& unit,
+                         const std::string& description, int64_t& value) {
+    if (const auto given = reader.optional_integer(name, {0, kMaxExactInteger}, unit, description))
+      value = *given;
+  };
+  limit("max_token_evaluations", "tokens", "computed for it, prompt and branches included",
+        budget.max_token_evaluations);
+  limit("max_branches", "branches", "followed, over all forks", budget.max_branches);
+  limit("max_injected", "tokens", "injected and retrieved", budget.max_injected);
+  return budget;
+}
+
 void read_trace(ParamReader& reader, TraceOptions& trace) {
   trace.top_k = reader.integer("top_k", 5, {0, kMaxTopK}, "tokens",
                                "most probable tokens kept with each token");
@@ -187,6 +201,11 @@ ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file
   if (reader.raw("tune", "map", "choose among swept cells on other problems").IsDefined())
     throw unsupported(reader, "tune", "is not built yet; sweep on task.split: train by hand");
   config.repeats = reader.integer("repeats", 1, {1, kMaxRepeats}, "samples", "answers per problem");
+  reader.map("budget", "limits of one answer; at one, its sampler goes on without interventions",
+             [&](ParamReader& nested) { config.budget = read_budget(nested); });
+  config.ask_policy = reader.choice(
+      "ask_policy", "best", {std::begin(kAskPolicyNames), std::end(kAskPolicyNames)},
+      "who answers a sampler's questions: the option held for best, the first named, any");
   if (reader.has("analysis"))
     reader.map("analysis", "the comparisons that will be reported as tests",
                [&](ParamReader& nested) { config.analysis = read_analysis(nested); });

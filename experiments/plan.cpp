@@ -72,6 +72,12 @@ Json task_identity(const PlannedTask& task) {
   return identity;
 }
 
+Json budget_identity(const Budget& budget) {
+  return {{"max_token_evaluations", budget.max_token_evaluations},
+          {"max_branches", budget.max_branches},
+          {"max_injected", budget.max_injected}};
+}
+
 Json model_identity(const PlannedModel& model) {
   return {{"weights_sha256", model.provenance.weights_sha256},
           {"config_sha256", model.config_sha256},
@@ -197,6 +203,8 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
     Cell cell;
     cell.sampler_name = spec.sampler.name;
     cell.seed = spec.seed;
+    cell.budget = spec.budget;
+    cell.ask_policy = spec.ask_policy;
     cell.swept = spec.swept;
     const std::string model_key =
         spec.model.path + "\n" + spec.model.options.dtype + "\n" + spec.model.options.device;
@@ -228,7 +236,9 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
                      {"model", model_identity(model)},
                      {"task", task_identity(task)},
                      {"sampler", sampler},
-                     {"seed", cell.seed}};
+                     {"seed", cell.seed},
+                     {"budget", budget_identity(cell.budget)},
+                     {"ask_policy", cell.ask_policy}};
     if (task.spec.options.chat_template) cell.identity["chat_format"] = model.chat->name();
     cell.id = sha256_hex(canonical_json(cell.identity)).substr(0, kCellIdDigits);
     const std::string what = "sampler '" + spec.sampler.name + "'" + where;

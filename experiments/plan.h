@@ -64,6 +64,8 @@ struct Cell {
   std::unique_ptr<Sampler> sampler;
   uint64_t seed = 0;
   int64_t max_new_tokens = 0;
+  Budget budget;
+  std::string ask_policy = "best";
   Setting swept;
 };
 

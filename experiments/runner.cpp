@@ -20,7 +20,7 @@ namespace surprisal {
 namespace {
 
 constexpr int64_t kSamplesPerSync = 64;  // a power loss costs at most these; a kill costs none
-constexpr int64_t kCpuBatch = 32;  // measured: 16 rows give 85 tokens/s, 32 98, 64 96
+constexpr int64_t kCpuBatch = 32;        // measured: 16 rows give 85 tokens/s, 32 98, 64 96
 constexpr int64_t kGpuBatch = 128;
 
 /// An answer still to be computed.
@@ -120,6 +120,8 @@ class Generation {
     request.draws_key = draws_key(cell.seed, problem(pending).question_sha256,
                                   static_cast<uint64_t>(pending.repeat));
     request.max_new_tokens = cell.max_new_tokens;
+    request.budget = cell.budget;
+    request.ask = ask_policy(cell.ask_policy);
     request.stop_strings = model.stop_strings(*plan_.tasks[cell.task].task);
     request.stop_tokens = model.stop_tokens();
     request.extract_answer = [&task = *plan_.tasks[cell.task].task,

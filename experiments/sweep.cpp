@@ -37,11 +37,13 @@ void require_sweepable(const std::string& key, const std::string& place,
     throw Error(ErrorCode::kConfig, place + ": sweep: '" + key +
                                         "' is a list: list its entries, or sweep a key of one (" +
                                         key + ".0...)");
-  if (root != "model" && root != "models" && root != "seed" && (!of_task || choice_of_problems))
+  constexpr std::string_view kOfAnyAnswer[] = {"model", "models", "seed", "budget", "ask_policy"};
+  const bool of_answers = std::ranges::find(kOfAnyAnswer, root) != std::end(kOfAnyAnswer);
+  if (!of_answers && (!of_task || choice_of_problems))
     throw Error(ErrorCode::kConfig,
                 place + ": sweep: '" + key +
                     "' does not tell cells apart; keys of samplers, model(s), task(s) (not limit "
-                    "or ids) and seed do");
+                    "or ids), budget, ask_policy and seed do");
 }
 
 /// Rounds away the noise of the arithmetic, so that 0.1-steps read 0.3 and not 0.30000000000000004.
@@ -231,8 +233,8 @@ std::vector<CellSpec> expand_cells(const YAML::Node& root, const ExperimentConfi
     for (size_t t = 0; t < config.tasks.size(); ++t)
       for (size_t s = 0; s < names.size(); ++s)
         for (const auto& [setting, variant] : variants[s])
-          cells.push_back(
-              {variant.models[m], variant.tasks[t], variant.samplers[s], variant.seed, setting});
+          cells.push_back({variant.models[m], variant.tasks[t], variant.samplers[s], variant.seed,
+                           variant.budget, variant.ask_policy, setting});
   return cells;
 }
 

@@ -26,6 +26,8 @@ struct CellSpec {
   TaskSpec task;
   SamplerSpec sampler;
   uint64_t seed = 0;
+  Budget budget;
+  std::string ask_policy = "best";
   Setting swept;
 };
 

@@ -58,6 +58,7 @@ struct Rewind {
 struct AskUser {
   std::string question;
   std::vector<std::string> options;
+  size_t best = 0;  ///< the option that would be taken without asking
 };
 struct Retrieve {
   std::string query;

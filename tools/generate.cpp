@@ -7,13 +7,15 @@
 #include "lib/chat_template.h"
 #include "lib/json.h"
 #include "lib/sha256.h"
+#include "tools/ask_person.h"
 #include "tools/program.h"
 
 namespace surprisal {
 namespace {
 
 struct Options {
-  std::string model, prompt, sampler = "{type: greedy}", dtype = "auto", device = "auto";
+  std::string model, prompt, sampler = "{type: greedy}", dtype = "auto", device = "auto",
+                             ask = "auto";
   uint64_t seed = 0;
   int64_t max_new_tokens = 256;
   int threads = 0;
@@ -65,6 +67,10 @@ int generate(const Options& options) {
   request.sampler = sampler.get();
   request.draws_key = draws_key(options.seed, sha256_hex(prompt), 0);
   request.max_new_tokens = options.max_new_tokens;
+  const bool to_a_person = options.ask == "person" || (options.ask == "auto" && person_is_there());
+  request.ask = to_a_person             ? ask_person()
+                : options.ask == "auto" ? ask_policy("best")
+                                        : ask_policy(options.ask);
   for (const int64_t id : model->config().eos_token_ids)
     request.stop_tokens.push_back(static_cast<TokenId>(id));
 
@@ -88,6 +94,11 @@ int generate(const Options& options) {
   }
   Json tokens = Json::array();
   for (const TokenRecord& token : result.tokens) tokens.push_back(token_json(token, *tokenizer));
+  Json events = Json::array();
+  for (const EventRecord& event : result.events)
+    events.push_back({{"position", event.position},
+                      {"kind", name_of(kEventNames, event.kind)},
+                      {"detail", event.detail}});
   std::cout << dump_line({{"prompt", prompt},
                           {"response", result.response},
                           {"stop_reason", name_of(kStopReasonNames, result.stop_reason)},
@@ -96,6 +107,7 @@ int generate(const Options& options) {
                           {"prompt_tokens", result.prompt_tokens},
                           {"generated_tokens", result.generated_tokens},
                           {"token_evaluations", result.cost.token_evaluations},
+                          {"events", events},
                           {"tokens", tokens}})
             << "\n";
   return 0;
@@ -127,6 +139,12 @@ int main(int argc, char** argv) {
             ->capture_default_str();
         app.add_option("--threads", options.threads, "Threads of the model (default: all cores)")
             ->check(CLI::PositiveNumber);
+        app.add_option(
+               "--ask", options.ask,
+               "Who answers the sampler's questions: person (at this terminal), best, first "
+               "or random; auto: a person where there is one, else best")
+            ->check(CLI::IsMember({"auto", "person", "best", "first", "random"}))
+            ->capture_default_str();
         app.add_flag("--chat", options.chat, "Ask through the model's chat template");
         app.add_flag("--json", options.json, "Print one JSON object with every token's statistics");
       },

@@ -1,7 +1,6 @@
 #include "samplers/quadrant/config.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace surprisal {
 namespace {
@@ -55,10 +54,10 @@ StateRule read_rule(ParamReader& params, State state, const std::string& default
         const std::string action =
             map.choice("action", default_action, plain ? kPlainActions : kActions, "what is done");
         rule.action = action_of(action);
-        if (action == "branch" || action == "retrieve" || action == "ask")
-          throw map.error("action", "'" + action +
-                                        "' comes with the engine's branching and is not served "
-                                        "yet; use argmax, chain, hotter or think");
+        if (action == "retrieve")
+          throw map.error("action",
+                          "'retrieve' needs a retriever, which is not served yet; use argmax, "
+                          "chain, hotter, think, branch or ask");
         rule.otherwise = action_of(
             map.choice("otherwise", "chain", kPlainActions,
                        "what is done when a gate fails or an intervention is not allowed"));
@@ -71,19 +70,6 @@ StateRule read_rule(ParamReader& params, State state, const std::string& default
       },
       "action");
   return rule;
-}
-
-ForkPredicate read_fork(ParamReader& params) {
-  ForkPredicate fork{};
-  params.map("fork", "when a distribution counts as a fork", [&](ParamReader& map) {
-    fork.max_tokens = map.integer("max_tokens", 4, {.min = 2, .max = 64}, "tokens",
-                                  "at most so many alternatives");
-    fork.ratio = map.number("ratio", 0.25, {.min = 0, .max = 1, .min_exclusive = true}, "",
-                            "an alternative has at least this share of the largest probability");
-    fork.mass =
-        map.number("mass", 0.8, {.min = 0, .max = 1}, "", "the alternatives cover at least this");
-  });
-  return fork;
 }
 
 ThinkRule read_think(ParamReader& params, const Tokenizer* tokenizer) {
@@ -125,33 +111,21 @@ bool is_intervention(ActionKind action) {
          action == ActionKind::kRetrieve || action == ActionKind::kAsk;
 }
 
-bool ForkPredicate::holds(std::span<const float> logits,
-                          const DistributionStatistics& statistics) const {
-  const double least = ratio * statistics.max_probability;
-  if (statistics.second_probability < least || statistics.second_probability == 0) return false;
-  double covered = 0;
-  int64_t alternatives = 0;
-  for (const auto& [index, logit] : top_logits(logits, static_cast<size_t>(max_tokens) + 1)) {
-    const double p = std::exp(logit - statistics.log_sum_exp);
-    if (p < least) break;
-    ++alternatives;
-    covered += p;
-  }
-  return alternatives >= 2 && alternatives <= max_tokens && covered >= mass;
-}
-
 QuadrantConfig::QuadrantConfig(ParamReader& params, const SamplerContext& context)
     : entropy(read_axis(params, "entropy", 2.0, "nats")),
       varentropy(read_axis(params, "varentropy", 2.4, "nats^2")) {
   constexpr std::pair<State, const char*> kDefaults[] = {
       {State::kLowLow, "argmax"},   {State::kLowHigh, "chain"}, {State::kHighLow, "think"},
       {State::kHighHigh, "hotter"}, {State::kBetween, "chain"}, {State::kReflecting, "chain"}};
-  intervention = ActionKind::kThink;
   for (const auto& [state, action] : kDefaults)
     rules[static_cast<size_t>(state)] = read_rule(params, state, action);
-  fork = read_fork(params);
+  fork = read_fork_predicate(params);
   think = read_think(params, context.tokenizer);
+  branch = read_branch_rule(params);
+  ask = read_ask_rule(params);
   gate = read_gate(params);
+  intervention = action_of(params.choice("intervention", "think", {"think", "branch", "ask"},
+                                         "what a control gate does when it fires"));
   max_probability_cut =
       params.number("max_probability_cut", 0.3, {.min = 0, .max = 1}, "",
                     "gate max_probability: an intervention is due while p1 is below this");

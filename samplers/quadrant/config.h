@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "samplers/quadrant/branch_rule.h"
 #include "samplers/sampler.h"
 
 namespace surprisal {
@@ -40,16 +41,6 @@ struct StateRule {
   bool reads_attention() const { return attention_entropy.is_set() || agreement.is_set(); }
 };
 
-/// A fork in the road: between 2 and `max_tokens` tokens with p >= ratio * p1, which together cover
-/// at least `mass`.
-struct ForkPredicate {
-  int64_t max_tokens;
-  double ratio, mass;
-
-  /// @param statistics  of `logits`
-  bool holds(std::span<const float> logits, const DistributionStatistics& statistics) const;
-};
-
 /// When a thought is inserted, and how long reflection lasts.
 struct ThinkRule {
   std::string text;
@@ -79,6 +70,8 @@ struct QuadrantConfig {
   std::array<StateRule, std::size(kStateNames)> rules;  ///< by State
   ForkPredicate fork;
   ThinkRule think;
+  BranchRule branch;
+  AskRule ask;
   ControlGate gate;
   double max_probability_cut, random_rate;
   ActionKind intervention;      ///< what the control gates do when they fire

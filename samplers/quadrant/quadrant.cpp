@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/unicode.h"
 #include "samplers/greedy.h"
 #include "samplers/margin.h"
 #include "samplers/quadrant/reflection.h"
@@ -10,15 +11,21 @@ namespace surprisal {
 
 class Quadrant::Memory : public SamplerState {
  public:
-  Memory(Reflection reflection_in, std::unique_ptr<SamplerState> base_in,
-         std::unique_ptr<SamplerState> hotter_in)
-      : reflection(reflection_in), base(std::move(base_in)), hotter(std::move(hotter_in)) {}
+  Memory(Reflection reflection_in, Turns branches_in, Turns questions_in,
+         std::unique_ptr<SamplerState> base_in, std::unique_ptr<SamplerState> hotter_in)
+      : reflection(reflection_in),
+        branches(branches_in),
+        questions(questions_in),
+        base(std::move(base_in)),
+        hotter(std::move(hotter_in)) {}
 
   std::unique_ptr<SamplerState> clone() const override {
-    return std::make_unique<Memory>(reflection, base->clone(), hotter->clone());
+    return std::make_unique<Memory>(reflection, branches, questions, base->clone(),
+                                    hotter->clone());
   }
 
   Reflection reflection;
+  Turns branches, questions;
   std::unique_ptr<SamplerState> base, hotter;  ///< of the two chains
 };
 
@@ -48,15 +55,19 @@ Quadrant::Quadrant(ParamReader& params, const SamplerContext& context)
                        "[{temperature: 0.7}, {min_p: 0.1}]", context)),
       hotter_(read_chain(params, "hotter", "the chain of action `hotter`",
                          "[{temperature: 1.2}, {min_p: 0.1}]", context)),
+      tokenizer_(context.tokenizer),
       reads_attention_(std::any_of(config_.rules.begin(), config_.rules.end(),
-                                   [](const StateRule& rule) { return rule.reads_attention(); })) {}
+                                   [](const StateRule& rule) { return rule.reads_attention(); })) {
+  if (config_.branch.rollout_base) config_.branch.plan.rollout = base_.get();
+}
 
 Needs Quadrant::needs() const {
   return {.attention = reads_attention_};
 }
 
 std::unique_ptr<SamplerState> Quadrant::start() const {
-  return std::make_unique<Memory>(Reflection(config_.think), base_->start(), hotter_->start());
+  return std::make_unique<Memory>(Reflection(config_.think), Turns(config_.branch.pace),
+                                  Turns(config_.ask.pace), base_->start(), hotter_->start());
 }
 
 State Quadrant::classify(const DistributionStatistics& statistics) const {
@@ -103,6 +114,50 @@ bool Quadrant::intervention_due(const StepView& view, const Draws& draws, Action
   return false;
 }
 
+std::vector<std::string> Quadrant::options(const StepView& view) const {
+  std::vector<std::string> texts;
+  if (tokenizer_ == nullptr) return texts;
+  for (const auto& [token, logit] :
+       top_logits(view.logits, static_cast<size_t>(config_.ask.options)))
+    if (std::string text = tokenizer_->decode({&token, 1}); is_valid_utf8(text) && !text.empty())
+      texts.push_back(std::move(text));
+  return texts;
+}
+
+std::optional<Action> Quadrant::intervention(ActionKind kind, const StepView& view,
+                                             const Memory& memory) const {
+  if (memory.reflection.is_active()) return std::nullopt;
+  switch (kind) {
+    case ActionKind::kThink:
+      if (!view.may_inject || !memory.reflection.may_insert(config_.think, view.remaining_tokens))
+        return std::nullopt;
+      return Inject{config_.think.tokens, config_.think.text};
+    case ActionKind::kBranch: {
+      if (!view.may_branch || !memory.branches.may_happen(config_.branch.pace)) return std::nullopt;
+      std::vector<TokenId> candidates = config_.branch.choose(view, config_.fork);
+      if (candidates.size() < 2) return std::nullopt;
+      return Branch{std::move(candidates), config_.branch.plan};
+    }
+    case ActionKind::kAsk: {
+      if (!view.may_inject || !memory.questions.may_happen(config_.ask.pace)) return std::nullopt;
+      std::vector<std::string> offered = options(view);
+      if (offered.size() < 2) return std::nullopt;
+      return AskUser{config_.ask.question, std::move(offered)};
+    }
+    default:
+      throw Error(ErrorCode::kInternal, "quadrant: not an intervention");
+  }
+}
+
+Decision Quadrant::intervene(Action action, ActionKind kind, Memory& memory) const {
+  if (kind == ActionKind::kThink) memory.reflection.begin();
+  if (kind == ActionKind::kBranch) memory.branches.happen(config_.branch.pace);
+  if (kind == ActionKind::kAsk) memory.questions.happen(config_.ask.pace);
+  Decision decision;
+  decision.action = std::move(action);
+  return decision;
+}
+
 Decision Quadrant::decide(const StepView& view, SamplerState* state, const Draws& draws) const {
   auto& memory = static_cast<Memory&>(*state);
   const Signals seen = signals(view);
@@ -116,22 +171,24 @@ Decision Quadrant::decide(const StepView& view, SamplerState* state, const Draws
     gate = passes(rule, seen) ? Gate::kPassed : Gate::kFailed;
     if (gate == Gate::kFailed) action = rule.otherwise;
   }
+  std::optional<Action> intervening;
   if (!reflecting && intervention_due(view, draws, action)) {
-    if (memory.reflection.may_insert(config_.think, view.remaining_tokens)) {
-      if (config_.gate != ControlGate::kStates) {
-        gate = config_.gate == ControlGate::kRandom ? Gate::kRandom : Gate::kPassed;
-        action = config_.intervention;
-      }
-    } else {
+    const bool by_state = config_.gate == ControlGate::kStates;
+    const ActionKind kind = by_state ? action : config_.intervention;
+    intervening = intervention(kind, view, memory);
+    if (!intervening) {
       gate = Gate::kCooldown;
-      if (is_intervention(action)) action = rule.otherwise;
+    } else if (!by_state) {
+      gate = config_.gate == ControlGate::kRandom ? Gate::kRandom : Gate::kPassed;
+      action = kind;
     }
-  } else if (is_intervention(action)) {  // the states want one, the control does not
-    action = rule.otherwise;
   }
+  // Not allowed, or the states want one and the control does not.
+  if (is_intervention(action) && !intervening) action = rule.otherwise;
 
   memory.reflection.step(config_.think, view.statistics->entropy);
-  Decision decision = act(action, view, memory, draws);
+  Decision decision = intervening ? intervene(std::move(*intervening), action, memory)
+                                  : choose_token(action, view, memory, draws);
   decision.state = now;
   decision.gate = gate;
   decision.kind = action;
@@ -150,19 +207,13 @@ Decision Quadrant::decide(const StepView& view, SamplerState* state, const Draws
   return decision;
 }
 
-Decision Quadrant::act(ActionKind action, const StepView& view, Memory& memory,
-                       const Draws& draws) const {
+Decision Quadrant::choose_token(ActionKind action, const StepView& view, Memory& memory,
+                                const Draws& draws) const {
   switch (action) {
     case ActionKind::kArgmax:
       return argmax_decision(view);
     case ActionKind::kHotter:
       return hotter_->decide(view, memory.hotter.get(), draws);
-    case ActionKind::kThink: {
-      memory.reflection.begin();
-      Decision decision;
-      decision.action = Inject{config_.think.tokens, config_.think.text};
-      return decision;
-    }
     default:
       return base_->decide(view, memory.base.get(), draws);
   }
@@ -170,13 +221,18 @@ Decision Quadrant::act(ActionKind action, const StepView& view, Memory& memory,
 
 void Quadrant::observe(TokenId token, TokenSource source, SamplerState* state) const {
   auto& memory = static_cast<Memory&>(*state);
+  memory.branches.step();
+  memory.questions.step();
   base_->observe(token, source, memory.base.get());
   hotter_->observe(token, source, memory.hotter.get());
 }
 
 void Quadrant::carry_ledger(const SamplerState* latest, SamplerState* restored) const {
-  static_cast<Memory&>(*restored).reflection.keep_ledger(
-      static_cast<const Memory&>(*latest).reflection);
+  const auto& from = static_cast<const Memory&>(*latest);
+  auto& into = static_cast<Memory&>(*restored);
+  into.reflection.keep_ledger(from.reflection);
+  into.branches.keep_ledger(from.branches);
+  into.questions.keep_ledger(from.questions);
 }
 
 SamplerEntry Quadrant::entry() {

@@ -9,8 +9,8 @@ namespace surprisal {
 /// The idea under study, as an experiment needs it: entropy and varentropy of the raw distribution
 /// (nats, nats^2) cut it into four states, or five with a dead band; every state has one action,
 /// gates that it must pass, and another action for when it does not. Attention signals are means
-/// over heads and `layers`. `gate` replaces the states by a control as the judge of when a thought
-/// is inserted.
+/// over heads and `layers`. `gate` replaces the states by a control as the judge of when to
+/// intervene (insert a thought, branch, ask).
 class Quadrant : public Sampler {
  public:
   Quadrant(ParamReader& params, const SamplerContext& context);
@@ -32,10 +32,19 @@ class Quadrant : public Sampler {
   Signals signals(const StepView& view) const;
   static bool passes(const StateRule& rule, const Signals& signals);
   bool intervention_due(const StepView& view, const Draws& draws, ActionKind action) const;
-  Decision act(ActionKind action, const StepView& view, Memory& memory, const Draws& draws) const;
+  /// What to do for an intervention, or nothing where it is not allowed now: while reflecting, in a
+  /// cooldown, beyond a cap or a budget, or where there is nothing to choose between.
+  std::optional<Action> intervention(ActionKind kind, const StepView& view,
+                                     const Memory& memory) const;
+  Decision intervene(Action action, ActionKind kind, Memory& memory) const;
+  Decision choose_token(ActionKind action, const StepView& view, Memory& memory,
+                        const Draws& draws) const;
+  /// The texts of the most likely tokens, for a question.
+  std::vector<std::string> options(const StepView& view) const;
 
   QuadrantConfig config_;
   std::unique_ptr<Chain> base_, hotter_;
+  const Tokenizer* tokenizer_;  ///< null in tools without a model: then nothing is asked
   bool reads_attention_;
 };
 

@@ -26,7 +26,8 @@ class HandMadeModel : public FakeModel {
   using Rule = std::function<std::map<TokenId, double>(std::vector<TokenId> generated)>;
   explicit HandMadeModel(Rule rule) : FakeModel(8, 64), rule_(std::move(rule)) {}
   std::vector<float> logits_after(std::span<const TokenId> context) const override {
-    const auto named = rule_({context.begin() + static_cast<int64_t>(kPrompt.size()), context.end()});
+    const auto named =
+        rule_({context.begin() + static_cast<int64_t>(kPrompt.size()), context.end()});
     std::vector<float> logits(8, -std::numeric_limits<float>::infinity());
     double left = 1;
     for (const auto& [token, probability] : named) {
@@ -91,7 +92,9 @@ std::map<TokenId, double> two_roads(const std::vector<TokenId>& generated) {
   return {{4, 0.9}};
 }
 
-Action fork(BranchPlan plan) { return Branch{{0, 1}, plan}; }
+Action fork(BranchPlan plan) {
+  return Branch{{0, 1}, plan};
+}
 
 ScriptedSampler forking_at_start(BranchPlan plan) {
   return ScriptedSampler([plan](const StepView& view) -> std::optional<Action> {
@@ -169,6 +172,21 @@ TEST(Branching, ATieWithDifferentContentAsks) {
   EXPECT_EQ(result.events[0].kind, EventKind::kAsk);
   // Without anybody to ask: the best, which is the first of equals.
   EXPECT_EQ(ids(answer(model, sampler))[0], 0);
+}
+
+TEST(Branching, PoliciesAnswerInAPersonsPlace) {
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    if (generated.empty()) return {{0, 0.45}, {1, 0.55}};
+    return {{generated[0] == 0 ? 2 : 3, 0.9}};
+  });
+  const auto sampler = forking_at_start({.horizon = 3, .margin = 0.5});
+  const auto first_token = [&](const std::string& policy) {
+    return ids(
+        answer(model, sampler, [&](GenerationRequest& r) { r.ask = ask_policy(policy); }))[0];
+  };
+  EXPECT_EQ(first_token("best"), 1);
+  EXPECT_EQ(first_token("first"), 0);
+  EXPECT_THROW(ask_policy("frist"), Error);
 }
 
 TEST(Branching, OwnWordsGoInAsTheUsers) {

@@ -208,17 +208,81 @@ TEST(Quadrant, RefusesWhatItCannotDo) {
     }
     return std::string("accepted");
   };
-  for (const char* action : {"branch", "retrieve", "ask"}) {
-    const std::string text = message("low_high:\n  action: " + std::string(action));
-    EXPECT_THAT(text, HasSubstr("test.yaml:3"));
-    EXPECT_THAT(text, HasSubstr("comes with the engine"));
-  }
+  const std::string text = message("low_high:\n  action: retrieve");
+  EXPECT_THAT(text, HasSubstr("test.yaml:3"));
+  EXPECT_THAT(text, HasSubstr("needs a retriever"));
+  EXPECT_THAT(message("branch: {width: 1}"), HasSubstr("width"));
+  EXPECT_THAT(message("branch: {stop_at: sentense}"), HasSubstr("sentence"));
   EXPECT_THAT(message("reflecting: think"), HasSubstr("reflecting"));
   EXPECT_THAT(message("entropy_low: 1"), HasSubstr("go together"));
   EXPECT_THAT(message("entropy_low: 2\nentropy_high: 1"), HasSubstr("below entropy_high"));
   EXPECT_THAT(message("entropy_low: 1\nentropy_high: 2\nentropy_cut: 1"), HasSubstr("either"));
   EXPECT_THAT(message("gate: random"), HasSubstr("random_rate"));
   EXPECT_THAT(message("think: {text: ''}"), HasSubstr("must not be empty"));
+}
+
+TEST(QuadrantBranch, FollowsTheMostLikelyTokens) {
+  Answer answer("low_low: branch, branch: {width: 3, horizon: 5, margin: 0.2}");
+  const Decision decision = answer.step(fork());
+  EXPECT_EQ(decision.kind, ActionKind::kBranch);
+  ASSERT_TRUE(std::holds_alternative<Branch>(decision.action));
+  const auto& branch = std::get<Branch>(decision.action);
+  EXPECT_EQ(branch.candidates, (std::vector<TokenId>{3, 9, 0}));
+  EXPECT_EQ(branch.plan.horizon, 5);
+  EXPECT_EQ(branch.plan.margin, 0.2);
+  EXPECT_EQ(branch.plan.rollout, nullptr);
+}
+
+TEST(QuadrantBranch, CandidatesByNucleusAndByForkPredicate) {
+  const auto candidates = [](const std::string& rule, const std::vector<float>& logits) {
+    Answer answer("low_low: branch, high_low: branch, low_high: branch, high_high: branch, " +
+                  rule);
+    const Decision decision = answer.step(logits);
+    const auto* branch = std::get_if<Branch>(&decision.action);
+    return branch == nullptr ? 0 : branch->candidates.size();
+  };
+  // The flat row has 1/64 each: 0.5 of the mass takes 32 tokens; a peak alone is padded to two.
+  EXPECT_EQ(candidates("branch: {candidates: nucleus, nucleus: 0.5, width: 40}", flat()), 32u);
+  EXPECT_EQ(candidates("branch: {candidates: nucleus, nucleus: 0.5, width: 40}", peak()), 2u);
+  EXPECT_EQ(candidates("branch: {candidates: fork, width: 8}", fork()), 2u);
+  EXPECT_EQ(candidates("branch: {candidates: fork, width: 8}", flat()), 0u);  // no fork: no branch
+}
+
+TEST(QuadrantBranch, KeepsItsPaceAndItsBudget) {
+  Answer answer("low_low: branch, branch: {cooldown: 2, max_per_answer: 2, first_after: 1}");
+  const auto step = [&] {
+    const Decision decision = answer.step(fork());
+    answer.sampler->observe(3, TokenSource::kSampled, answer.state.get());
+    return decision.kind;
+  };
+  using enum ActionKind;
+  std::vector<ActionKind> kinds;
+  for (int token = 0; token < 8; ++token) kinds.push_back(step());
+  EXPECT_EQ(kinds, (std::vector<ActionKind>{kChain, kBranch, kChain, kBranch, kChain, kChain,
+                                            kChain, kChain}));
+
+  Answer poor("low_low: branch");
+  test::Row row(fork());
+  row.view.may_branch = false;
+  const Decision decision = poor.sampler->decide(row.view, poor.state.get(), Draws(1, 0));
+  EXPECT_EQ(decision.kind, kChain);
+  EXPECT_EQ(decision.gate, Gate::kCooldown);
+}
+
+TEST(QuadrantBranch, IsWhatAControlGateCanDo) {
+  Answer answer("gate: random, random_rate: 1, intervention: branch, low_low: branch");
+  const Decision decision = answer.step(fork());
+  EXPECT_EQ(decision.gate, Gate::kRandom);
+  EXPECT_EQ(decision.kind, ActionKind::kBranch);
+}
+
+TEST(QuadrantBranch, ABudgetForInjectionsHoldsForThoughts) {
+  Answer answer("high_low: think");
+  test::Row row(flat());
+  row.view.may_inject = false;
+  const Decision decision = answer.sampler->decide(row.view, answer.state.get(), Draws(1, 0));
+  EXPECT_EQ(decision.kind, ActionKind::kChain);
+  EXPECT_EQ(decision.gate, Gate::kCooldown);
 }
 
 }  // namespace
