@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "lib/error.h"
 #include "lib/normalizer.h"
@@ -16,10 +17,15 @@ using sentencepiece::SentencePieceProcessor;
 
 std::unique_ptr<SentencePieceProcessor> load(const std::string& model) {
   auto processor = std::make_unique<SentencePieceProcessor>();
-  const auto status = processor->LoadFromSerializedProto(model);
-  if (!status.ok())
-    throw Error(ErrorCode::kFormat, "not a sentencepiece model: " + status.ToString());
-  return processor;
+  std::string problem;
+  try {
+    const auto status = processor->LoadFromSerializedProto(model);
+    if (status.ok()) return processor;
+    problem = status.ToString();
+  } catch (const std::exception& error) {  // of its trie, on a piece that begins with NUL
+    problem = error.what();
+  }
+  throw Error(ErrorCode::kFormat, "not a sentencepiece model: " + problem);
 }
 
 /// The same model without the space that it puts before a text. Protocol buffers of the same

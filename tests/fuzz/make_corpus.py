@@ -196,6 +196,7 @@ def sentencepiece():
         "bad_no_unknown": model(special[1:] + raw + words),
         "bad_twice": model(special + raw + words + words[:1]),
         "bad_byte_name": model(special + raw + words + [piece("x", kind=6)]),
+        "bad_nul": model(special + raw + words + [piece("\0x")], model_type=1),  # found by fuzzing
         "bad_cut": model(special + raw + words)[:-5],
     }.items()}
 
@@ -217,7 +218,6 @@ def jinja():
         "bad_statement": "{% include 'x' %}",
         "bad_raises": "{{ raise_exception('no') }}",
         "bad_filter": "{{ messages | unheard_of }}",
-        "bad_loop": "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
     }
     return {f"{name}.jinja": text.encode() for name, text in files.items()}
 
