@@ -1,6 +1,7 @@
 #include "experiments/engine.h"
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/Half.h>
 
 #include <algorithm>
 #include <deque>
@@ -25,6 +26,19 @@ std::span<const float> row(const at::Tensor& tensor, int64_t index) {
 std::vector<float> copy_row(const at::Tensor& tensor, int64_t index) {
   const auto view = row(tensor, index);
   return {view.begin(), view.end()};
+}
+
+/// The maps of row `index`'s last token in half precision, [L, H, S].
+std::vector<uint16_t> last_maps(const std::vector<std::vector<at::Tensor>>& maps, size_t index) {
+  std::vector<uint16_t> values;
+  for (const std::vector<at::Tensor>& of_layer : maps) {
+    const at::Tensor& map = of_layer[index];  // [H, T, S]
+    const at::Tensor last = map.select(1, map.size(1) - 1).to(at::kCPU, at::kFloat).contiguous();
+    const auto* data = last.const_data_ptr<float>();
+    for (int64_t k = 0; k < last.numel(); ++k)
+      values.push_back(c10::detail::fp16_ieee_from_fp32_value(data[k]));
+  }
+  return values;
 }
 
 at::Tensor to_host(const at::Tensor& tensor) {
@@ -176,6 +190,9 @@ class Engine::Impl {
       request.attention_statistics = request.attention_statistics || needs.attention;
       request.padded_slots = std::max(request.padded_slots, needs.padded_slots);
     }
+    if (options_.trace.maps())
+      for (int64_t layer = 0; layer < model_.config().num_hidden_layers; ++layer)
+        request.map_layers.push_back(layer);
     const StepOutput output = model_.forward(rows, plan_.cache(), request);
     ++counters_.forward_passes;
     for (const auto& tokens : fed) counters_.computed_tokens += static_cast<int64_t>(tokens.size());
@@ -209,6 +226,7 @@ class Engine::Impl {
                                 .per_layer = evaluation.attention_per_layer};
         evaluation.means = attention_means(evaluation.attention);
       }
+      if (!request.map_layers.empty()) evaluation.maps_f16 = last_maps(output.attention.maps, i);
       if (request.padded_slots > 0) {
         evaluation.padded_slots = request.padded_slots;
         evaluation.padded = {};

@@ -18,10 +18,14 @@ namespace surprisal {
 
 /// What a trace keeps per token beyond the scalar columns.
 struct TraceOptions {
-  enum class Attention { kNone, kSummary, kLayers, kHeads };
+  enum class Attention { kNone, kSummary, kLayers, kHeads, kMaps };  ///< each more than the last
   int64_t top_k = 5;
   Attention attention = Attention::kSummary;
   bool logits_f16 = false;
+
+  bool per_layer() const { return attention >= Attention::kLayers; }
+  bool per_head() const { return attention >= Attention::kHeads; }
+  bool maps() const { return attention >= Attention::kMaps; }
 };
 
 /// Limits of one answer beyond its length; reaching one makes the sampler fall back to its chain.

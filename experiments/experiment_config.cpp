@@ -154,14 +154,14 @@ void read_trace(ParamReader& reader, TraceOptions& trace) {
                                "most probable tokens kept with each token");
   const std::string attention =
       reader.choice("attention", "summary", {"none", "summary", "layers", "heads", "maps"},
-                    "attention statistics: means, per layer, per head");
+                    "attention statistics: means, per layer, per head; maps: the weights "
+                    "themselves too (large)");
   using Attention = TraceOptions::Attention;
-  if (attention == "maps")
-    throw unsupported(reader, "attention", "maps are not traced yet; inspect_model writes them");
   trace.attention = attention == "none"      ? Attention::kNone
                     : attention == "summary" ? Attention::kSummary
                     : attention == "layers"  ? Attention::kLayers
-                                             : Attention::kHeads;
+                    : attention == "heads"   ? Attention::kHeads
+                                             : Attention::kMaps;
   trace.logits_f16 =
       reader.choice("logits", "none", {"none", "f16"}, "the full rows in half precision") == "f16";
 }

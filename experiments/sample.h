@@ -48,6 +48,7 @@ struct NodeRecord {
   std::vector<float> attention_varentropy;
   std::vector<float> attention_agreement;  ///< [L]
   std::vector<uint16_t> logits_f16;        ///< [V], or empty
+  std::vector<uint16_t> maps_f16;          ///< [L*H*S], S keys of the last query; or empty
 };
 
 enum class EventKind : uint8_t { kThink, kBranch, kAsk, kRetrieve, kRewind, kStop };

@@ -135,8 +135,42 @@ Json pack_tokens(const std::vector<TokenRecord>& tokens) {
   return columns;
 }
 
+/// Maps differ in length from node to node: the lengths, and all values one after another.
+void pack_maps(const std::vector<NodeRecord>& nodes, Json& columns) {
+  std::vector<uint8_t> lengths, bytes;
+  for (const NodeRecord& node : nodes) {
+    const uint64_t length = node.maps_f16.size();
+    const auto* data = reinterpret_cast<const uint8_t*>(&length);
+    lengths.insert(lengths.end(), data, data + sizeof length);
+    const auto* values = reinterpret_cast<const uint8_t*>(node.maps_f16.data());
+    bytes.insert(bytes.end(), values, values + length * sizeof(uint16_t));
+  }
+  columns["maps_length"] = Json::binary(std::move(lengths));
+  columns["maps_f16"] = Json::binary(std::move(bytes));
+}
+
+void unpack_maps(const Json& columns, std::vector<NodeRecord>& nodes, const std::string& where) {
+  const std::vector<uint8_t>& lengths = binary_at(columns, "maps_length", where);
+  const std::vector<uint8_t>& bytes = binary_at(columns, "maps_f16", where);
+  if (lengths.size() != nodes.size() * sizeof(uint64_t))
+    throw format_error(where, "column 'maps_length' has the wrong length");
+  size_t at = 0;
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    uint64_t length = 0;
+    std::memcpy(&length, lengths.data() + i * sizeof length, sizeof length);
+    if (length > (bytes.size() - at) / sizeof(uint16_t))
+      throw format_error(where, "column 'maps_f16' is shorter than its lengths say");
+    nodes[i].maps_f16.resize(length);
+    if (length > 0)
+      std::memcpy(nodes[i].maps_f16.data(), bytes.data() + at, length * sizeof(uint16_t));
+    at += length * sizeof(uint16_t);
+  }
+  if (at != bytes.size()) throw format_error(where, "column 'maps_f16' has the wrong length");
+}
+
 Json pack_nodes(const std::vector<NodeRecord>& nodes) {
   Json columns = {{"rows", nodes.size()}};
+  pack_maps(nodes, columns);
   for_each_node_column([&](const char* name, auto member) { columns[name] = pack(nodes, member); });
   return columns;
 }
@@ -163,6 +197,7 @@ std::vector<NodeRecord> unpack_nodes(const Json& columns, const std::string& whe
   std::vector<NodeRecord> nodes(packed_rows(columns, "parent", sizeof(int32_t), where));
   for_each_node_column(
       [&](const char* name, auto member) { unpack(columns, name, nodes, member, where); });
+  unpack_maps(columns, nodes, where);
   return nodes;
 }
 

@@ -24,7 +24,8 @@ struct Evaluation {
   std::vector<float> attention_per_layer;  ///< [L, kLayerStatistics]
   AttentionStatistics attention;           ///< a view of the two
   AttentionMeans means;
-  int64_t padded_slots = 0;  ///< 0: `padded` is not known
+  std::vector<uint16_t> maps_f16;  ///< [L, H, S] of the last token, half precision; empty: unknown
+  int64_t padded_slots = 0;        ///< 0: `padded` is not known
   PaddedAttentionStatistics padded;
 };
 

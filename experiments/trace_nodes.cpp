@@ -33,7 +33,7 @@ void TraceNodes::Wide<T>::push(const std::vector<T>& values, size_t line) {
 
 TraceNodes::TraceNodes(hdf5::File& file, const TraceOptions& options, int64_t layers, int64_t heads,
                        int64_t vocab_size)
-    : by_head_(options.attention == TraceOptions::Attention::kHeads),
+    : by_head_(options.per_head()),
       question_(file, "/nodes/question",
                 {"question", "", "row of /samples: the first sample with this prompt"}),
       parent_(file, "/nodes/parent", {"parent", "", "row of /nodes; -1: the prompt's end"}),
@@ -53,8 +53,7 @@ TraceNodes::TraceNodes(hdf5::File& file, const TraceOptions& options, int64_t la
     top_k_logprob_.emplace(
         wide("top_k_logprob", {"", "nat", "their ln p [U, K]"}, {options.top_k}, kNaN));
   }
-  using Attention = TraceOptions::Attention;
-  if (options.attention == Attention::kLayers || options.attention == Attention::kHeads) {
+  if (options.per_layer()) {
     const std::vector<int64_t> shape =
         by_head_ ? std::vector<int64_t>{layers, heads} : std::vector<int64_t>{layers};
     const std::string_view what = by_head_ ? "of each head [U, L, H]" : "means over heads [U, L]";
@@ -66,6 +65,19 @@ TraceNodes::TraceNodes(hdf5::File& file, const TraceOptions& options, int64_t la
   if (options.logits_f16)
     logits_.emplace(
         wide("logits", {"", "nat", "raw logits in half precision [U, V]"}, {vocab_size}, kHalfNaN));
+  if (options.maps()) {
+    maps_.emplace(
+        file, "/nodes/maps",
+        ColumnDoc{"maps", "1",
+                  "attention weights of each context's last token, in half precision, of all "
+                  "nodes one after another: node u's are the product of maps_shape[u] "
+                  "values from maps_begin[u] on"});
+    maps_begin_.emplace(file, "/nodes/maps_begin",
+                        ColumnDoc{"maps_begin", "", "first of a node's values in maps [U]"});
+    maps_shape_.emplace(file, "/nodes/maps_shape",
+                        ColumnDoc{"maps_shape", "", "layers, heads, keys [U, 3]"},
+                        std::vector<int64_t>{3});
+  }
 }
 
 std::vector<int64_t> TraceNodes::add(const std::vector<NodeRecord>& nodes, int64_t question,
@@ -103,7 +115,19 @@ void TraceNodes::write(const NodeRecord& node, int64_t parent, size_t heads) {
   push_attention(attention_varentropy_, node.attention_varentropy);
   if (attention_agreement_) attention_agreement_->push(node.attention_agreement);
   if (logits_) logits_->push(node.logits_f16);
+  if (maps_) write_maps(node, heads);
   ++rows_;
+}
+
+void TraceNodes::write_maps(const NodeRecord& node, size_t heads) {
+  const size_t layers = node.attention_agreement.size(), values = node.maps_f16.size();
+  if (layers == 0 || heads == 0 || values % (layers * heads) != 0)
+    throw Error(ErrorCode::kInternal, "a node's maps do not fit its model");
+  maps_begin_->push(maps_end_);
+  maps_->push(std::span<const uint16_t>(node.maps_f16));
+  maps_end_ += static_cast<int64_t>(values);
+  for (const size_t size : {layers, heads, values / (layers * heads)})
+    maps_shape_->push(static_cast<int32_t>(size));
 }
 
 void TraceNodes::flush() {
@@ -116,6 +140,11 @@ void TraceNodes::flush() {
   for (auto* column : {&attention_entropy_, &attention_varentropy_, &attention_agreement_})
     if (*column) (*column)->column.flush();
   if (logits_) logits_->column.flush();
+  if (maps_) {
+    maps_->flush();
+    maps_begin_->flush();
+    maps_shape_->flush();
+  }
 }
 
 }  // namespace surprisal

@@ -18,8 +18,7 @@ namespace surprisal {
 class TraceNodes {
  public:
   /// @param layers, heads, vocab_size  of the largest model; rows of smaller ones are filled up
-  /// with
-  ///                                   NaN
+  ///                                   with NaN
   TraceNodes(hdf5::File& file, const TraceOptions& options, int64_t layers, int64_t heads,
              int64_t vocab_size);
 
@@ -52,6 +51,7 @@ class TraceNodes {
     void push(const std::vector<T>& values) { push(values, values.size()); }
   };
   void write(const NodeRecord& node, int64_t parent, size_t heads);
+  void write_maps(const NodeRecord& node, size_t heads);
 
   bool by_head_;
   GrowingColumn<int64_t> question_, parent_;
@@ -61,10 +61,13 @@ class TraceNodes {
   std::optional<Wide<float>> top_k_logprob_;
   std::optional<Wide<float>> attention_entropy_, attention_varentropy_, attention_agreement_;
   std::optional<Wide<uint16_t>> logits_;
+  std::optional<GrowingColumn<uint16_t>> maps_;
+  std::optional<GrowingColumn<int64_t>> maps_begin_;
+  std::optional<GrowingColumn<int32_t>> maps_shape_;
 
   std::unordered_map<Edge, int64_t, EdgeHash> rows_of_question_;
   int64_t current_question_ = -1, first_sample_ = -1;
-  int64_t rows_ = 0;
+  int64_t rows_ = 0, maps_end_ = 0;
 };
 
 }  // namespace surprisal

@@ -42,6 +42,7 @@ std::vector<TraceColumn> TraceReader::columns(const std::string& table) const {
   std::vector<TraceColumn> columns;
   int64_t rows = -1;
   for (const std::string& name : file_.names("/" + table)) {
+    if (table == "nodes" && name == kRaggedMaps) continue;
     const hdf5::Dataset dataset = column(table, name);
     const std::vector<int64_t> shape = dataset.shape();
     if (shape.empty() || (rows >= 0 && shape[0] != rows))

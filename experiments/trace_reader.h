@@ -15,6 +15,8 @@ inline constexpr std::string_view kTraceFormat = "surprisal-trace";
 inline constexpr int64_t kTraceFormatVersion = 1;
 
 /// Groups of a trace whose datasets are columns of equal length.
+/// But for one dataset among the columns of /nodes: the values of all maps, one node after another.
+inline constexpr std::string_view kRaggedMaps = "maps";
 inline constexpr std::array<const char*, 7> kTraceTables = {
     "cells", "samples", "tokens", "branches", "branch_tokens", "events", "nodes"};
 
@@ -36,7 +38,8 @@ class TraceReader {
 
   const hdf5::File& file() const { return file_; }
 
-  /// In the order of the file. @throws Error(kFormat) when columns differ in length
+  /// In the order of the file, kRaggedMaps left out. @throws Error(kFormat) when columns differ in
+  /// length
   std::vector<TraceColumn> columns(const std::string& table) const;
   int64_t rows(const std::string& table) const;
 

@@ -128,23 +128,21 @@ NodeRecord Walk::trace_node() const {
     }
     record.tail_mass = static_cast<float>(std::max(0.0, 1 - mass));
   }
-  using Attention = TraceOptions::Attention;
-  if (setting_.trace.attention == Attention::kLayers ||
-      setting_.trace.attention == Attention::kHeads) {
+  if (setting_.trace.per_layer()) {
     const int64_t heads = setting_.config->num_attention_heads;
     for (int64_t layer = 0; layer < setting_.config->num_hidden_layers; ++layer) {
       double entropy = 0, varentropy = 0;
       for (int64_t head = 0; head < heads; ++head) {
         const float h = evaluation.attention.head(layer, head, HeadStatistic::kEntropy);
         const float v = evaluation.attention.head(layer, head, HeadStatistic::kVarentropy);
-        if (setting_.trace.attention == Attention::kHeads) {
+        if (setting_.trace.per_head()) {
           record.attention_entropy.push_back(h);
           record.attention_varentropy.push_back(v);
         }
         entropy += h;
         varentropy += v;
       }
-      if (setting_.trace.attention == Attention::kLayers) {
+      if (!setting_.trace.per_head()) {
         record.attention_entropy.push_back(
             static_cast<float>(entropy / static_cast<double>(heads)));
         record.attention_varentropy.push_back(
@@ -154,6 +152,7 @@ NodeRecord Walk::trace_node() const {
           evaluation.attention.layer(layer, LayerStatistic::kAgreement));
     }
   }
+  if (setting_.trace.maps()) record.maps_f16 = evaluation.maps_f16;
   if (setting_.trace.logits_f16)
     for (const float logit : evaluation.logits)
       record.logits_f16.push_back(c10::detail::fp16_ieee_from_fp32_value(logit));

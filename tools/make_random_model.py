@@ -36,7 +36,7 @@ TINY = {
     "num_key_value_heads": 2,
     "head_dim": 16,
     "hidden_act": "silu",
-    "max_position_embeddings": 512,
+    "max_position_embeddings": 2048,
     "rms_norm_eps": 1e-5,
     "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
     "tie_word_embeddings": False,

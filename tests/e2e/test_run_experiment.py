@@ -82,3 +82,18 @@ class OtherWays(ExperimentCase):
 
 if __name__ == "__main__":
     unittest.main()
+
+    def test_maps_fit_the_recorded_statistics(self):
+        self.run_experiment("--limit", 1, "--set", "trace.attention=maps")
+        with h5py.File(self.output / "smoke/traces.h5") as trace:
+            nodes, tokens = trace["nodes"], trace["tokens"]
+            values, begin = nodes["maps"][()].astype(np.float64), nodes["maps_begin"][()]
+            shapes, recorded = nodes["maps_shape"][()], nodes["attention_entropy"][()]
+            self.assertEqual(begin[-1] + shapes[-1].prod(), len(values))
+            for token in range(len(tokens["node"])):
+                node = tokens["node"][token]
+                map_ = values[begin[node] : begin[node] + shapes[node].prod()].reshape(shapes[node])
+                self.assertEqual(map_.shape[2], tokens["position"][token])
+                np.testing.assert_allclose(map_.sum(2), 1, atol=2e-3)  # half precision: 11 bits
+                entropy = -(map_ * np.log(np.where(map_ > 0, map_, 1))).sum(2)
+                np.testing.assert_allclose(entropy, recorded[node], atol=5e-3)

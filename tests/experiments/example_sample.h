@@ -62,7 +62,8 @@ inline Sample example_sample(const std::string& cell, int64_t number, int64_t re
     node.attention_entropy = {1, 2, 3, 4};  // [L = 2, H = 2]
     node.attention_varentropy = {5, 6, 7, 8};
     node.attention_agreement = {0.5F, 0.25F};
-    node.logits_f16 = {0x3C00, 0xC000, 0x0000};  // 1, -2, 0
+    node.logits_f16 = {0x3C00, 0xC000, 0x0000};                      // 1, -2, 0
+    node.maps_f16.assign(static_cast<size_t>(4 * (i + 5)), 0x3800);  // [L, H, 5 + i] of 0.5
     sample.nodes.push_back(node);
   }
   sample.events = {{6, EventKind::kThink, " Wait,"}, {7, EventKind::kBranch, "{\"kept\":0}"}};

@@ -71,7 +71,7 @@ TEST(ExperimentConfig, ErrorsNameTheLineAndTheKey) {
            {base + "trace:\n  top_k: -1\n", ErrorCode::kConfig, "a.yaml:6"},
            {base + "models: [{path: b}]\n", ErrorCode::kConfig, "give either `model` or `models`"},
            {base + "engine: {mode: strict}\n", ErrorCode::kUnsupported, "strict is not built yet"},
-           {base + "trace: {attention: maps}\n", ErrorCode::kUnsupported, "inspect_model"},
+           {base + "trace: {attention: map}\n", ErrorCode::kConfig, "'maps'"},
            {base + "tune: {split: train}\n", ErrorCode::kUnsupported, "tune"},
            {base + "repeats: 0\n", ErrorCode::kConfig, "repeats"},
            {"name: ../x\n", ErrorCode::kConfig, "plain name"},

@@ -47,6 +47,8 @@ TEST(SampleJson, ASpoolRecordReadsBackWhole) {
   EXPECT_TRUE(std::isnan(read.tokens[1].sampling_logprob));
   EXPECT_EQ(read.nodes[1].attention_varentropy, sample.nodes[1].attention_varentropy);
   EXPECT_EQ(read.nodes[1].logits_f16, sample.nodes[1].logits_f16);
+  EXPECT_EQ(read.nodes[1].maps_f16, sample.nodes[1].maps_f16);
+  EXPECT_EQ(read.nodes[2].maps_f16.size(), 28u);
   EXPECT_EQ(read.branches[1].tokens[1].position, 8);
   EXPECT_EQ(read.events[1].detail, "{\"kept\":0}");
 }

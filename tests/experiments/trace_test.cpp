@@ -36,7 +36,7 @@ class TraceTest : public ::testing::Test {
   std::string write(const std::string& name, bool reversed = false) {
     const std::string path = folder_.file(name);
     TraceHeader header{.config_sha256 = "c0", .model_sha256 = "m0"};
-    header.options = {.top_k = 2, .attention = TraceOptions::Attention::kHeads, .logits_f16 = true};
+    header.options = {.top_k = 2, .attention = TraceOptions::Attention::kMaps, .logits_f16 = true};
     header.layers = 3;
     header.heads = 3;  // more of each than the samples' model has
     header.vocab_size = 4;
