@@ -56,7 +56,8 @@ const TokenNode* holder_below(const TokenNode& node) {
 }  // namespace
 
 CachePlan::CachePlan(const Model& model, int64_t memory_bytes)
-    : cache_(model.config(), cache_blocks(model, memory_bytes), model.dtype(), model.device()) {}
+    : bytes_per_block_(KVCache::bytes_per_block(model.config(), model.dtype())),
+      cache_(model.config(), cache_blocks(model, memory_bytes), model.dtype(), model.device()) {}
 
 void CachePlan::hold(TokenNode& node, KVCache::SequenceId sequence) {
   node.sequence = sequence;

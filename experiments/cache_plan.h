@@ -32,6 +32,9 @@ class CachePlan {
   void release(TokenTree& tree);
 
   KVCache& cache() { return cache_; }
+  int64_t used_bytes() const {
+    return (cache_.capacity_blocks() - cache_.free_blocks()) * bytes_per_block_;
+  }
   /// Tokens the cache can hold over all sequences.
   int64_t capacity_tokens() const { return cache_.capacity_blocks() * KVCache::kBlockTokens; }
 
@@ -52,6 +55,7 @@ class CachePlan {
   void hold(TokenNode& node, KVCache::SequenceId sequence);
   void drop(TokenNode& node);
 
+  int64_t bytes_per_block_;
   KVCache cache_;
   std::set<TokenNode*> holders_;  // nodes with a sequence
   std::deque<Prompt> prompts_;    // of trees that are gone, oldest first

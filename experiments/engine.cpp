@@ -195,6 +195,8 @@ class Engine::Impl {
         request.map_layers.push_back(layer);
     const StepOutput output = model_.forward(rows, plan_.cache(), request);
     ++counters_.forward_passes;
+    counters_.peak_rows = std::max(counters_.peak_rows, static_cast<int64_t>(rows.size()));
+    counters_.peak_cache_bytes = std::max(counters_.peak_cache_bytes, plan_.used_bytes());
     for (const auto& tokens : fed) counters_.computed_tokens += static_cast<int64_t>(tokens.size());
     store(chosen, request, output);
   }

@@ -94,6 +94,8 @@ struct EngineOptions {
 struct EngineCounters {
   int64_t computed_tokens = 0;  ///< tokens the model processed, over all rows
   int64_t forward_passes = 0;
+  int64_t peak_rows = 0;         ///< of a forward pass
+  int64_t peak_cache_bytes = 0;  ///< of keys and values in use
 };
 
 /// Carries out samplers' decisions. Requests with the same prompt are cursors on one tree of

@@ -77,7 +77,10 @@ Json session_json(const Session& session) {
           {"batch", session.batch},
           {"samples", session.samples},
           {"computed_tokens", session.computed_tokens},
-          {"forward_passes", session.forward_passes}};
+          {"requested_tokens", session.requested_tokens},
+          {"forward_passes", session.forward_passes},
+          {"peak_rows", session.peak_rows},
+          {"peak_cache_bytes", session.peak_cache_bytes}};
 }
 
 Json make_manifest(const Plan& plan, const Json& earlier, const Session& session) {

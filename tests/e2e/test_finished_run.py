@@ -72,6 +72,15 @@ class FinishedRun(ExperimentCase):
             self.assertTrue(pathlib.Path(path).exists(), path)
         self.assertIn("42/42 answers", self.result.stderr)
 
+    def test_the_manifest_says_what_sharing_saved(self):
+        (session,) = json.loads((self.run_folder / "manifest.json").read_text())["sessions"]
+        asked_for = sum(sample["token_evaluations"] for sample in self.samples(self.run_folder))
+        self.assertEqual(session["requested_tokens"], asked_for)
+        self.assertLess(session["computed_tokens"], asked_for / 2)  # 7 cells, 6 prompts
+        self.assertGreaterEqual(session["peak_rows"], 6)
+        self.assertGreater(session["peak_cache_bytes"], 0)
+        self.assertIn(f"answers asked for {asked_for} tokens", self.result.stderr)
+
     def test_samples_have_the_documented_keys_and_a_fixed_order(self):
         samples = self.samples(self.run_folder)
         self.assertEqual(len(samples), 7 * 6)
