@@ -52,7 +52,8 @@ Json models_json(const Plan& plan) {
                       {"tokenizer", model.tokenizer->description()},
                       {"chat_format", model.chat ? Json(model.chat->name()) : Json(nullptr)},
                       {"dtype", model.dtype()},
-                      {"device", model.placement.device.str()}});
+                      {"device", model.placement.device.str()},
+                      {"kernels", model.placement.kernels}});
   return models;
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <optional>
 
 #include "lib/error.h"
 #include "lib/safetensors.h"
@@ -70,7 +69,7 @@ class Problems {
 }  // namespace
 
 void load_checkpoint(const std::string& folder, const std::vector<ParameterSlot>& slots,
-                     at::ScalarType dtype, at::Device device) {
+                     std::optional<at::ScalarType> dtype, at::Device device) {
   const std::vector<SafetensorsFile> files = open_safetensors_folder(folder);
   std::map<std::string, Located> tensors;
   for (const SafetensorsFile& file : files)
@@ -100,9 +99,11 @@ void load_checkpoint(const std::string& folder, const std::vector<ParameterSlot>
     problems.add("extra: " + name.substr(0, 200) + " " + shape_text(located.entry->shape));
   problems.throw_if_any(folder);
 
-  for (const auto& [slot, located] : matches)
-    *slot->tensor = mapped_tensor(*located.file, *located.entry, *scalar_type(located.entry->dtype))
-                        .to(device, dtype);
+  for (const auto& [slot, located] : matches) {
+    const at::ScalarType stored = *scalar_type(located.entry->dtype);
+    *slot->tensor =
+        mapped_tensor(*located.file, *located.entry, stored).to(device, dtype.value_or(stored));
+  }
 }
 
 }  // namespace surprisal

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,11 @@ struct ParameterSlot {
 };
 
 /// Fills the slots from the safetensors of a Hugging Face folder. A tensor that is on the CPU and
-/// already of `dtype` views the mapped file (and keeps the mapping alive) unless it is misaligned;
-/// others are converted. `rotary_emb.inv_freq` of old files is ignored.
+/// already of `dtype` (or `dtype` is none) views the mapped file, and keeps the mapping alive,
+/// unless it is misaligned; others are converted. `rotary_emb.inv_freq` of old files is ignored.
 /// @throws Error(kCheckpointMismatch) listing every missing, extra, wrong-shape and wrong-dtype
 ///         tensor; Error(kIo, kFormat) for bad files
 void load_checkpoint(const std::string& folder, const std::vector<ParameterSlot>& slots,
-                     at::ScalarType dtype, at::Device device);
+                     std::optional<at::ScalarType> dtype, at::Device device);
 
 }  // namespace surprisal

@@ -18,15 +18,19 @@ int64_t blocks_for(int64_t tokens) {
 }  // namespace
 
 KVCache::KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype, at::Device device)
-    : dtype_(dtype) {
+    : dtype_(dtype), keys_are_transposed_(dtype == at::kFloat && device.is_cpu()) {
   // Ordinary tensors, so that they may be written inside and outside of inference mode.
   const c10::InferenceMode ordinary(false);
   const std::vector<int64_t> shape = {blocks, config.num_key_value_heads, kBlockTokens,
                                       config.head_dim};
   try {
     for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-      keys_.push_back(at::empty(shape, at::TensorOptions(dtype).device(device)));
-      values_.push_back(at::empty(shape, at::TensorOptions(dtype).device(device)));
+      const auto options = at::TensorOptions(dtype).device(device);
+      keys_.push_back(
+          keys_are_transposed_
+              ? at::empty({shape[0], shape[1], shape[3], shape[2]}, options).transpose(2, 3)
+              : at::empty(shape, options));
+      values_.push_back(at::empty(shape, options));
     }
   } catch (const c10::Error&) {
     throw Error(ErrorCode::kConfig, "no memory for a cache of " + std::to_string(blocks) +

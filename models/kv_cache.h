@@ -15,7 +15,9 @@ namespace surprisal {
 /// a shared block copies it. Owned by the caller of the model; one thread at a time.
 ///
 /// Storage: per layer two tensors [blocks, K, kBlockTokens, D]. Memory is reserved at construction
-/// and, on the CPU, touched only when used.
+/// and, on the CPU, touched only when used. Float32 keys on the CPU lie in memory as
+/// [blocks, K, D, kBlockTokens], behind a transposed view: its kernels then compare a query with
+/// the 16 keys of a block across SIMD lanes, without sums across lanes.
 class KVCache {
  public:
   static constexpr int64_t kBlockTokens = 16;
@@ -51,6 +53,7 @@ class KVCache {
   const at::Tensor& keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
   const at::Tensor& values(int64_t layer) const { return values_[static_cast<size_t>(layer)]; }
   at::ScalarType dtype() const { return dtype_; }
+  bool keys_are_transposed() const { return keys_are_transposed_; }
 
  private:
   struct Sequence {
@@ -66,6 +69,7 @@ class KVCache {
   bool last_block_is_shared(const Sequence& s) const;
 
   at::ScalarType dtype_;
+  bool keys_are_transposed_;
   std::vector<at::Tensor> keys_, values_;  // per layer [blocks, K, kBlockTokens, D]
   std::vector<int32_t> references_;        // per block
   std::vector<int64_t> free_;

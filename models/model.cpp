@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "lib/error.h"
+#include "models/cpu/cpu_llama.h"
 #include "models/device.h"
 #include "models/llama.h"
 
@@ -12,7 +13,10 @@ namespace surprisal {
 
 Placement choose_placement(const ModelConfig&, const ModelOptions& options) {
   const at::Device device = resolve_device(options.device);
-  return {device, resolve_dtype(options.dtype, device)};
+  Placement placement{device, resolve_dtype(options.dtype, device)};
+  if (device.is_cpu() && placement.dtype == at::kFloat && !options.reference)
+    placement.kernels = cpu_path_name(cpu_path());
+  return placement;
 }
 
 std::unique_ptr<Model> load_model(const std::string& folder, const ModelOptions& options) {
@@ -21,6 +25,7 @@ std::unique_ptr<Model> load_model(const std::string& folder, const ModelOptions&
   ModelConfig config = load_model_config(folder);
   const Placement placement = choose_placement(config, options);
   const c10::InferenceMode no_gradients;
+  if (placement.kernels != "aten") return std::make_unique<CpuLlama>(folder, std::move(config));
   return std::make_unique<Llama>(folder, std::move(config), placement.dtype, placement.device);
 }
 

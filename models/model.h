@@ -76,6 +76,7 @@ struct ModelProvenance {
 struct ModelOptions {
   std::string dtype = "auto";   ///< float32, bfloat16, float16, auto
   std::string device = "auto";  ///< cpu, cuda, cuda:N, auto
+  bool reference = false;       ///< the plain implementation on every device: the fast ones' oracle
 };
 
 /// Where and in which arithmetic load_model() will run a model; part of what identifies a cell, and
@@ -83,6 +84,8 @@ struct ModelOptions {
 struct Placement {
   at::Device device;
   at::ScalarType dtype;
+  /// For the manifest: "portable", "avx2", "avx512" (models/cpu), or "aten"
+  std::string kernels = "aten";
 };
 
 /// Resolves "auto". @throws Error(kConfig) on a device string that is none, Error(kUnsupported)

@@ -30,10 +30,12 @@ PackedShape packed_shape(int64_t out, int64_t in, at::ScalarType dtype, CpuPath 
 }
 
 template <class T>
-void pack(const PackedShape& shape, const T* from, T* to) {
+void pack_rows(const PackedShape& shape, const void* weight, std::byte* to, int64_t begin,
+               int64_t end) {
+  const T* from = static_cast<const T*>(weight) + begin * shape.in;
   const int64_t odd_step = shape.index(0, 1);
-  for (int64_t output = 0; output < shape.out; ++output) {
-    T* const column = to + shape.index(output, 0);
+  for (int64_t output = begin; output < end; ++output) {
+    T* const column = reinterpret_cast<T*>(to) + shape.index(output, 0);
     for (int64_t input = 0; input < shape.in; ++input) {
       column[input / 2 * 2 * shape.panel + input % 2 * odd_step] = *from++;
     }
@@ -57,22 +59,25 @@ int64_t PackedLinear::packed_bytes(int64_t out, int64_t in, at::ScalarType dtype
          WeightArena::rounded(shape.panels() * shape.panel * 4);
 }
 
-PackedLinear::PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightArena& arena,
-                           CpuPath path)
-    : shape_(packed_shape(weight.size(0), weight.size(1), weight.scalar_type(), path)),
+PackedLinear::PackedLinear(int64_t out, int64_t in, at::ScalarType dtype, bool bias,
+                           WeightArena& arena, CpuPath path)
+    : shape_(packed_shape(out, in, dtype, path)),
       kernels_(&linear_kernels(path)),
       weights_(arena.take(shape_.bytes())) {
-  const at::Tensor rows = weight.contiguous();
+  if (bias) bias_ = reinterpret_cast<float*>(arena.take(shape_.panels() * shape_.panel * 4));
+}
+
+void PackedLinear::pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share) {
+  const auto [begin, end] = outputs_of(share);
   if (shape_.type == WeightType::kFloat32) {
-    pack(shape_, rows.const_data_ptr<float>(), reinterpret_cast<float*>(weights_));
+    pack_rows<float>(shape_, weight.const_data_ptr(), weights_, begin, end);
   } else {  // bfloat16 and float16 alike: sixteen bits that move unchanged
-    pack(shape_, static_cast<const uint16_t*>(rows.const_data_ptr()),
-         reinterpret_cast<uint16_t*>(weights_));
+    pack_rows<uint16_t>(shape_, weight.const_data_ptr(), weights_, begin, end);
   }
-  if (!bias.defined()) return;
+  if (bias_ == nullptr) return;
   const at::Tensor values = bias.to(at::kFloat).contiguous();
-  bias_ = reinterpret_cast<float*>(arena.take(shape_.panels() * shape_.panel * 4));
-  std::copy_n(values.const_data_ptr<float>(), shape_.out, bias_);
+  std::copy(values.const_data_ptr<float>() + begin, values.const_data_ptr<float>() + end,
+            bias_ + begin);
 }
 
 std::pair<int64_t, int64_t> PackedLinear::outputs_of(WorkShare share) const {

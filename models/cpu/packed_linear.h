@@ -17,14 +17,18 @@ namespace surprisal {
 class PackedLinear {
  public:
   /// Bytes to plan for in the arena.
+  /// @throws Error(kUnsupported) on a dtype other than bfloat16, float16 and float32
   static int64_t packed_bytes(int64_t out, int64_t in, at::ScalarType dtype,
                               CpuPath path = cpu_path());
 
-  /// Copies the weights into the arena, which must outlive this object.
-  /// @param weight  [out, in] bfloat16, float16 or float32, on the CPU
-  /// @param bias    [out] or undefined
-  PackedLinear(const at::Tensor& weight, const at::Tensor& bias, WeightArena& arena,
+  /// Takes room in the arena, which must outlive this object; pack() fills it.
+  PackedLinear(int64_t out, int64_t in, at::ScalarType dtype, bool bias, WeightArena& arena,
                CpuPath path = cpu_path());
+
+  /// Copies this share's outputs into place; the shares of all ranks make the whole.
+  /// @param weight  [out, in] of the dtype given at construction, contiguous, on the CPU
+  /// @param bias    [out], or undefined
+  void pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share = {});
 
   int64_t in_features() const { return shape_.in; }
   int64_t out_features() const { return shape_.out; }

@@ -8,8 +8,8 @@ namespace surprisal {
 namespace {
 
 // A pause takes about 40 cycles on Zen 4 and 140 on Intel since Skylake.
-constexpr int kSpinsBeforeYield = 2000;   // inside a run: the others are at work (about 30 us)
-constexpr int kSpinsBeforeSleep = 20000;  // between runs: a decode loop soon starts the next
+constexpr int kSpinsInside = 2000;    // inside a run: the others are at work (about 30 us)
+constexpr int kSpinsBetween = 20000;  // between runs: a decode loop soon starts the next
 
 // True as soon as `done` is; false after `spins` tries.
 template <class Condition>
@@ -52,16 +52,17 @@ void ThreadTeam::wait() {
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);
+    phase_.notify_all();
     return;
   }
   const auto over = [&] { return phase_.load(std::memory_order_acquire) != phase; };
-  while (!spin(kSpinsBeforeYield, over)) std::this_thread::yield();
+  if (!spin(kSpinsInside, over)) phase_.wait(phase, std::memory_order_acquire);
 }
 
 void ThreadTeam::work_as(int rank) {
   for (uint32_t seen = 0;; ++seen) {
     const auto started = [&] { return run_.load(std::memory_order_acquire) != seen; };
-    if (!spin(kSpinsBeforeSleep, started)) run_.wait(seen, std::memory_order_acquire);
+    if (!spin(kSpinsBetween, started)) run_.wait(seen, std::memory_order_acquire);
     if (work_ == nullptr) return;
     (*work_)({rank, size_});
     wait();

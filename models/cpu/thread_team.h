@@ -15,8 +15,8 @@ namespace surprisal {
 /// a wait() between its stages, instead of one parallel region per operation: a wait costs 0.2 us
 /// while all are running, a region of LibTorch's OpenMP pool 2 to 5 us.
 ///
-/// Threads that wait first spin, then yield, so that a machine with less processors than threads
-/// still gets on; between runs the workers sleep after a short spin.
+/// Threads that wait first spin for a moment, then sleep, so that a machine with fewer idle
+/// processors than threads still gets on.
 class ThreadTeam {
  public:
   /// @param size  threads, the caller of run() included; >= 1

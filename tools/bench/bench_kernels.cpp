@@ -40,7 +40,8 @@ void packed_linear(benchmark::State& state, Shape shape, CpuPath path, at::Scala
   const int64_t copies = std::max<int64_t>(1, kWorkingSet / bytes);
   WeightArena arena(copies * bytes);
   std::deque<PackedLinear> layers;
-  for (int64_t i = 0; i < copies; ++i) layers.emplace_back(weight, at::Tensor(), arena, path);
+  for (int64_t i = 0; i < copies; ++i)
+    layers.emplace_back(shape.out, shape.in, dtype, false, arena, path).pack(weight, {});
   const at::Tensor x = at::randn({rows, shape.in + 16}), y = at::empty({rows, shape.out});
   for (auto _ : state) {
     for (const PackedLinear& layer : layers) {

@@ -1,0 +1,262 @@
+// Attention of a few queries over one chunk of keys, compiled once for each CPU path.
+//
+// Scores: keys lie across SIMD lanes (the cache keeps keys transposed within a block), the head
+// dimension is summed in order. Output: the head dimension lies across lanes, keys are summed in
+// order. Neither order depends on how many queries share the tile; sharing saves loads of keys and
+// values. All heads of a group, and neighbouring positions of a prefill, share a tile.
+#include "models/cpu/attention_kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "models/cpu/attention_kernels.cpp"
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+// The first of these compiles this file anew for each target.
+// clang-format off
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+HWY_BEFORE_NAMESPACE();
+namespace surprisal {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Vector = hn::Vec<Floats>;
+using Mask = hn::Mask<Floats>;
+
+constexpr int64_t kLanes = HWY_LANES(float);
+constexpr int64_t kChunkVectors = kChunkKeys / kLanes;
+constexpr int kTileRows = kLanes >= 16 ? 12 : 6;
+// Vectors a tile of R rows keeps in registers, of 32 or 16.
+constexpr int vectors_for(int rows) {
+  return kLanes >= 16 ? (rows <= 6 ? 4 : 2) : (rows <= 3 ? 4 : 2);
+}
+
+HWY_INLINE Vector iota(int64_t first) {
+  return hn::Iota(Floats(), static_cast<float>(first));
+}
+
+// scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used).
+template <int R>
+void score(const ChunkCall& call) {
+  constexpr int V = vectors_for(R);
+  for (int64_t first = 0; first * kLanes < call.used; first += V) {
+    const float* keys[V];
+    for (int v = 0; v < V; ++v) {
+      const int64_t key = (first + v) * kLanes;
+      keys[v] = call.keys[key / kBlockKeys] + key % kBlockKeys;
+    }
+    Vector acc[R][V];
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
+    }
+    const float* q = call.q;
+    for (int64_t d = 0; d < call.dim; ++d) {
+      Vector k[V];
+      for (int v = 0; v < V; ++v) k[v] = hn::Load(Floats(), keys[v] + d * kBlockKeys);
+      for (int r = 0; r < R; ++r) {
+        const Vector broadcast = hn::Set(Floats(), q[r]);
+        for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(k[v], broadcast, acc[r][v]);
+      }
+      q += R;
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < V; ++v) {
+        hn::Store(acc[r][v], Floats(), call.scores + r * kChunkKeys + (first + v) * kLanes);
+      }
+    }
+  }
+}
+
+HWY_INLINE float sum(Vector v) {
+  return hn::GetLane(hn::SumOfLanes(Floats(), v));
+}
+
+// Turns one row's scores into weights, in place.
+template <bool kStatistics>
+ChunkState soften(float* scores, int64_t used, int64_t begin, int64_t end) {
+  const Floats d;
+  const int64_t vectors = (used + kLanes - 1) / kLanes;
+  const Vector low = hn::Set(d, static_cast<float>(begin));
+  const Vector high = hn::Set(d, static_cast<float>(end));
+  const auto seen = [&](int64_t v) HWY_ATTR {
+    const Vector key = iota(v * kLanes);
+    return hn::And(hn::Ge(key, low), hn::Lt(key, high));
+  };
+  ChunkState state;
+  Vector top = hn::Set(d, state.top);
+  for (int64_t v = 0; v < vectors; ++v) {
+    const Vector s = hn::Load(d, scores + v * kLanes);
+    top = hn::Max(top, hn::IfThenElse(seen(v), s, top));
+  }
+  top = hn::MaxOfLanes(d, top);
+  Vector total = hn::Zero(d), first = hn::Zero(d), second = hn::Zero(d), abs = hn::Zero(d);
+  for (int64_t v = 0; v < vectors; ++v) {
+    const Mask mask = seen(v);
+    const Vector s = hn::Load(d, scores + v * kLanes);
+    const Vector distance = hn::IfThenElseZero(mask, hn::Sub(s, top));
+    // Highway's exponential of NaN is 0, which would hide it.
+    const Vector e = hn::IfThenElse(hn::IsNaN(distance), distance, hn::Exp(d, distance));
+    const Vector w = hn::IfThenElseZero(mask, e);
+    total = hn::Add(total, w);
+    if constexpr (kStatistics) {
+      const Vector wd = hn::Mul(w, distance);
+      first = hn::Add(first, wd);
+      second = hn::MulAdd(wd, distance, second);
+      abs = hn::Add(abs, hn::IfThenElseZero(mask, hn::Abs(s)));
+    }
+    hn::Store(w, d, scores + v * kLanes);
+  }
+  for (int64_t v = vectors; v < kChunkVectors; ++v) hn::Store(hn::Zero(d), d, scores + v * kLanes);
+  state.top = hn::GetLane(top);
+  state.total = sum(total);
+  if constexpr (kStatistics) {
+    state.first_moment = sum(first);
+    state.second_moment = sum(second);
+    state.abs_sum = sum(abs);
+  }
+  return state;
+}
+
+// Rows and keys of a sum of values: rows [row, row + R), keys [begin, end) of the chunk.
+struct Weighing {
+  int64_t row, begin, end;
+};
+
+// sums[r][column...] = (begin > 0 ? sums[r][column...] : 0) + sum over keys of scores[r][j] *
+// value[j][column...], V vectors of columns, of which the last may be partial.
+template <int R, int V, bool kPartial>
+HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64_t column) {
+  const Floats d;
+  const Mask mask = hn::FirstN(d, static_cast<size_t>(call.dim - column));
+  const auto load = [&](const float* from) HWY_ATTR {
+    return kPartial ? hn::MaskedLoad(mask, d, from) : hn::LoadU(d, from);
+  };
+  float* const sums = call.sums + part.row * call.dim + column;
+  Vector acc[R][V];
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) {
+      acc[r][v] = part.begin > 0 ? load(sums + r * call.dim + v * kLanes) : hn::Zero(d);
+    }
+  }
+  for (int64_t key = part.begin; key < part.end;) {
+    const float* value = call.values[key / kBlockKeys] + key % kBlockKeys * call.dim + column;
+    const float* weight = call.scores + part.row * kChunkKeys + key;
+    const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
+    for (int64_t j = 0; j < keys; ++j) {
+      Vector x[V];
+      for (int v = 0; v < V; ++v) x[v] = load(value + v * kLanes);
+      for (int r = 0; r < R; ++r) {
+        const Vector broadcast = hn::Set(d, weight[r * kChunkKeys + j]);
+        for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(x[v], broadcast, acc[r][v]);
+      }
+      value += call.dim;
+    }
+    key += keys;
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) {
+      float* const to = sums + r * call.dim + v * kLanes;
+      if (kPartial) {
+        hn::BlendedStore(acc[r][v], mask, d, to);
+      } else {
+        hn::StoreU(acc[r][v], d, to);
+      }
+    }
+  }
+}
+
+template <int R>
+void weigh(const ChunkCall& call, const Weighing& part) {
+  constexpr int V = vectors_for(R);
+  int64_t column = 0;
+  for (; column + V * kLanes <= call.dim; column += V * kLanes) {
+    weigh_columns<R, V, false>(call, part, column);
+  }
+  for (; column + kLanes <= call.dim; column += kLanes) {
+    weigh_columns<R, 1, false>(call, part, column);
+  }
+  if (column < call.dim) weigh_columns<R, 1, true>(call, part, column);
+}
+
+template <int R>
+void chunk_of(const ChunkCall& call) {
+  score<R>(call);
+  for (int r = 0; r < R; ++r) {
+    float* const scores = call.scores + r * kChunkKeys;
+    const float first_score = scores[0];
+    call.states[r] = call.statistics ? soften<true>(scores, call.used, call.begin[r], call.end[r])
+                                     : soften<false>(scores, call.used, call.begin[r], call.end[r]);
+    call.states[r].first_score = first_score;
+  }
+  // Keys that only some rows see are added to those alone: a weight of 0 would not keep out NaN.
+  const int64_t common = *std::min_element(call.end, call.end + R);
+  weigh<R>(call, {0, 0, common});
+  for (int r = 0; r < R; ++r) {
+    if (call.end[r] > common) weigh<1>(call, {r, common, call.end[r]});
+  }
+}
+
+void chunk(const ChunkCall& call) {
+  using Kernel = void (*)(const ChunkCall&);
+  static constexpr auto kKernels = []<size_t... R>(std::index_sequence<R...>) {
+    return std::array<Kernel, sizeof...(R)>{chunk_of<R + 1>...};
+  }
+  (std::make_index_sequence<kTileRows>());
+  kKernels[static_cast<size_t>(call.rows - 1)](call);
+}
+
+void disagreement(const DisagreementCall& call, float (&sums)[2]) {
+  const Floats d;
+  const Vector share = hn::Set(d, 1.0f / static_cast<float>(call.heads));
+  Vector distance[2] = {hn::Zero(d), hn::Zero(d)};
+  for (int64_t v = 0; v < kChunkVectors; ++v) {
+    Vector mean[2] = {hn::Zero(d), hn::Zero(d)};
+    for (int64_t h = 0; h < call.heads; ++h) {
+      const Vector w = hn::LoadU(d, call.weights + h * kChunkKeys + v * kLanes);
+      for (int i = 0; i < 2; ++i) {
+        mean[i] = hn::MulAdd(w, hn::Set(d, call.factors[i][h]), mean[i]);
+      }
+    }
+    for (Vector& m : mean) m = hn::Mul(m, share);
+    for (int64_t h = 0; h < call.heads; ++h) {
+      const Vector w = hn::LoadU(d, call.weights + h * kChunkKeys + v * kLanes);
+      for (int i = 0; i < 2; ++i) {
+        distance[i] =
+            hn::Add(distance[i], hn::Abs(hn::MulSub(w, hn::Set(d, call.factors[i][h]), mean[i])));
+      }
+    }
+  }
+  for (int i = 0; i < 2; ++i) sums[i] = sum(distance[i]);
+}
+
+void add_scaled(float factor, const float* from, int64_t n, float* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] += factor * from[i];
+}
+
+constexpr AttentionKernels kAttentionKernels = {kTileRows, chunk, disagreement, add_scaled};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace surprisal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace surprisal {
+
+const AttentionKernels& attention_kernels(CpuPath path) {
+#if HWY_TARGETS & HWY_AVX3
+  if (path == CpuPath::kAvx512) return N_AVX3::kAttentionKernels;
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (path == CpuPath::kAvx2) return N_AVX2::kAttentionKernels;
+#endif
+  return HWY_STATIC_DISPATCH(kAttentionKernels);
+}
+
+}  // namespace surprisal
+#endif

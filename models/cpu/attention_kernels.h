@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "models/cpu/cpu_path.h"
+
+namespace surprisal {
+
+/// Attention is summed in chunks of this many absolute positions, each on its own and then merged
+/// in order, so that a query's result has the same bits prefilled or decoded, in any tile, on any
+/// number of threads. A multiple of KVCache::kBlockTokens.
+inline constexpr int64_t kChunkKeys = 128;
+inline constexpr int64_t kBlockKeys = 16;
+inline constexpr int64_t kChunkBlocks = kChunkKeys / kBlockKeys;
+
+/// What one head's query makes of one chunk. Scores s are scaled; w = exp(s - top).
+struct ChunkState {
+  float top = -std::numeric_limits<float>::infinity();
+  float total = 0;          ///< sum of w
+  float first_moment = 0;   ///< sum of w (s - top)
+  float second_moment = 0;  ///< sum of w (s - top)^2
+  float abs_sum = 0;        ///< sum of |s|
+  float first_score = 0;    ///< s of the chunk's first key, seen or not
+};
+
+/// A tile of queries that look at one chunk of one key/value head.
+struct ChunkCall {
+  int64_t rows;                            ///< <= AttentionKernels::tile_rows
+  int64_t dim;                             ///< D
+  const float* q;                          ///< [D][rows], scaled
+  const float* keys[kChunkBlocks] = {};    ///< each [D][kBlockKeys]
+  const float* values[kChunkBlocks] = {};  ///< each [kBlockKeys][D]
+  int64_t used;                            ///< keys that some row sees: [0, used) of the chunk
+  const int32_t* begin;                    ///< [rows] each row sees [begin, end) of the chunk
+  const int32_t* end;
+  bool statistics;     ///< moments and abs_sum too
+  float* scores;       ///< scratch and out: [rows][kChunkKeys], w; 0 where not seen
+  ChunkState* states;  ///< out: [rows]
+  float* sums;         ///< out: [rows][dim], sum of w * value
+};
+
+/// How much heads disagree on one chunk: sums over heads and keys of |p - mean over heads of p|,
+/// where p = factor * w.
+struct DisagreementCall {
+  int64_t heads;
+  const float* weights;          ///< [heads][kChunkKeys]
+  const float* factors[2] = {};  ///< [heads] each: two readings of the same weights
+};
+
+struct AttentionKernels {
+  int64_t tile_rows;
+  void (*chunk)(const ChunkCall& call);
+  void (*disagreement)(const DisagreementCall& call, float (&sums)[2]);
+  /// to += factor * from, n floats
+  void (*add_scaled)(float factor, const float* from, int64_t n, float* to);
+};
+const AttentionKernels& attention_kernels(CpuPath path);
+
+}  // namespace surprisal

@@ -1,0 +1,98 @@
+#include "models/cpu/attention_plan.h"
+
+#include <algorithm>
+
+namespace surprisal {
+
+std::span<const int64_t> AttentionPlan::blocks(const Query& query, int64_t chunk) const {
+  const std::span<const int64_t> all = row_of(query).blocks;
+  const auto begin = static_cast<size_t>(chunk * kChunkBlocks);
+  return all.subspan(begin, std::min<size_t>(kChunkBlocks, all.size() - begin));
+}
+
+void AttentionPlan::make(const Batch& of, int64_t begin, int64_t end, bool keep_selected,
+                         bool keep_all, Heads heads, int64_t tile_rows) {
+  batch = &of;
+  queries.clear();
+  items.clear();
+  compared.clear();
+  comparisons.assign(1, 0);
+  records = kept = 0;
+  add_queries(begin, end, keep_selected, keep_all, heads.all);
+  int64_t most_chunks = 0;
+  for (const Query& query : queries) most_chunks = std::max(most_chunks, query.chunks);
+  std::vector<int32_t> present;
+  for (int64_t chunk = 0; chunk < most_chunks; ++chunk) {
+    present.clear();
+    for (size_t i = 0; i < queries.size(); ++i) {
+      if (chunk < queries[i].chunks) present.push_back(static_cast<int32_t>(i));
+    }
+    add_items(chunk, present, heads, tile_rows);
+  }
+}
+
+void AttentionPlan::add_queries(int64_t begin, int64_t end, bool keep_selected, bool keep_all,
+                                int64_t heads) {
+  auto selected = std::lower_bound(batch->selected.begin(), batch->selected.end(), begin);
+  for (size_t r = 0; r < batch->rows.size(); ++r) {
+    const AttentionRow& row = batch->rows[r];
+    const int64_t first = std::max(begin, row.begin);
+    for (int64_t token = first; token < std::min(end, row.begin + row.count); ++token) {
+      Query query{.row = static_cast<int64_t>(r), .position = row.first + token - row.begin};
+      query.chunks = query.position / kChunkKeys + 1;
+      query.record = records;
+      records += query.chunks * heads;
+      if (selected != batch->selected.end() && *selected == token) {
+        query.selected = selected++ - batch->selected.begin();
+      }
+      const bool compares = keep_selected && query.selected >= 0;
+      if (keep_all || compares) {
+        query.kept = kept;
+        kept += query.chunks * heads;
+      }
+      if (compares) {
+        compared.push_back(static_cast<int32_t>(queries.size()));
+        comparisons.push_back(comparisons.back() + query.chunks);
+      }
+      queries.push_back(query);
+    }
+  }
+}
+
+void AttentionPlan::add_items(int64_t chunk, std::vector<int32_t>& present, Heads heads,
+                              int64_t tile_rows) {
+  const auto query = [&](int32_t index) -> const Query& {
+    return queries[static_cast<size_t>(index)];
+  };
+  const auto same_row = [&](int32_t a, int32_t b) { return query(a).row == query(b).row; };
+  if (!same_row(present.front(), present.back())) {  // bring rows with a common prefix together
+    std::stable_sort(present.begin(), present.end(), [&](int32_t a, int32_t b) {
+      return !same_row(a, b) &&
+             std::ranges::lexicographical_compare(blocks(query(a), chunk), blocks(query(b), chunk));
+    });
+  }
+  const auto share_keys = [&](int32_t a, int32_t b) {
+    return same_row(a, b) || std::ranges::equal(blocks(query(a), chunk), blocks(query(b), chunk));
+  };
+  const auto rows = static_cast<int32_t>(tile_rows), group = static_cast<int32_t>(heads.group);
+  const int32_t tile_heads = std::min(group, rows), most = rows / tile_heads;
+  for (size_t begin = 0, end = 0; begin < present.size(); begin = end) {
+    while (end < present.size() && share_keys(present[begin], present[end])) ++end;
+    for (int32_t kv_head = 0; kv_head < heads.kv; ++kv_head) {
+      for (int32_t head = 0; head < group; head += tile_heads) {
+        for (size_t next = begin; next < end;) {
+          Item item{.chunk = chunk,
+                    .kv_head = kv_head,
+                    .first_head = head,
+                    .heads = std::min(tile_heads, group - head)};
+          while (next < end && item.queries < most) {
+            item.query[static_cast<size_t>(item.queries++)] = present[next++];
+          }
+          items.push_back(item);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace surprisal

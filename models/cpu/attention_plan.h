@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/batch.h"
+#include "models/cpu/attention_kernels.h"
+
+namespace surprisal {
+
+/// What a step's attention consists of: its queries, and the work on them in pieces that share
+/// keys. The same for every layer.
+///
+/// Work is cut into chunks of kChunkKeys absolute positions, so that a single long row occupies all
+/// threads, and rows that share a prefix (the same cache blocks) read it once.
+struct AttentionPlan {
+  struct Heads {
+    int64_t all, kv, group;  ///< group = all / kv
+  };
+  struct Query {
+    int64_t row = 0;  ///< of the batch
+    int64_t position = 0;
+    int64_t selected = -1;  ///< index among the batch's selected queries, or -1
+    int64_t chunks = 0;
+    int64_t record = 0;  ///< of (chunk 0, head 0); (c, h) is c * H + h further
+    int64_t kept = -1;   ///< the same among kept weights, or -1
+  };
+  /// Queries that share one chunk's keys: neighbours in a row, or rows with a common prefix.
+  struct Item {
+    static constexpr int kMaxRows = 12;  ///< queries * heads; >= AttentionKernels::tile_rows
+    int64_t chunk;
+    int32_t kv_head, first_head, heads;  ///< heads [first_head, + heads) of the group
+    int32_t queries = 0;
+    std::array<int32_t, kMaxRows> query = {};
+  };
+
+  /// Plans for tokens [begin, end) of the batch, which must outlive the step.
+  /// @param keep_selected, keep_all  whose weights stay after the sums
+  void make(const Batch& batch, int64_t begin, int64_t end, bool keep_selected, bool keep_all,
+            Heads heads, int64_t tile_rows);
+
+  const Batch* batch = nullptr;
+  std::vector<Query> queries;
+  std::vector<Item> items;
+  std::vector<int32_t> compared;     ///< queries whose heads are compared
+  std::vector<int64_t> comparisons;  ///< prefix sums of their chunks
+  int64_t records = 0, kept = 0;     ///< in all
+
+  const AttentionRow& row_of(const Query& query) const {
+    return batch->rows[static_cast<size_t>(query.row)];
+  }
+  /// The cache blocks that hold one chunk of a query's row.
+  std::span<const int64_t> blocks(const Query& query, int64_t chunk) const;
+
+ private:
+  void add_queries(int64_t begin, int64_t end, bool keep_selected, bool keep_all, int64_t heads);
+  /// @param present  the queries that reach into the chunk
+  void add_items(int64_t chunk, std::vector<int32_t>& present, Heads heads, int64_t tile_rows);
+};
+
+}  // namespace surprisal

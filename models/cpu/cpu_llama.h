@@ -1,0 +1,42 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "models/cpu/cpu_path.h"
+#include "models/cpu/cpu_step.h"
+#include "models/llama_weights.h"
+#include "models/model.h"
+
+namespace surprisal {
+
+/// Llama for the CPU in float32 arithmetic, whatever 16-bit type the checkpoint is stored in: the
+/// fast counterpart of class Llama, which is its oracle. Opening it reads no weights; the first
+/// forward pass packs them. Concurrent forward passes take turns, each with all threads.
+class CpuLlama final : public Model {
+ public:
+  /// @throws Error(kIo, kFormat, kCheckpointMismatch)
+  CpuLlama(const std::string& folder, ModelConfig config, CpuPath path = cpu_path());
+
+  const ModelConfig& config() const override { return config_; }
+  at::Device device() const override { return at::kCPU; }
+  at::ScalarType dtype() const override { return at::kFloat; }
+  /// Runs on as many threads as LibTorch is set to.
+  StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
+                     const ForwardRequest& request) const override;
+
+ private:
+  /// Packs the weights at the first call, and follows the number of threads.
+  void prepare() const;
+
+  const ModelConfig config_;
+  const CpuPath path_;
+  mutable std::mutex mutex_;      // guards what follows
+  mutable LlamaWeights weights_;  // until they are packed
+  mutable std::unique_ptr<ThreadTeam> team_;
+  mutable std::unique_ptr<PackedLlama> packed_;
+  mutable std::unique_ptr<CpuStep> step_;
+};
+
+}  // namespace surprisal

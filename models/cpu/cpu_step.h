@@ -1,0 +1,70 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "models/batch.h"
+#include "models/cpu/float_buffer.h"
+#include "models/cpu/packed_llama.h"
+#include "models/cpu/ragged_attention.h"
+#include "models/cpu/thread_team.h"
+#include "models/cpu/vector_kernels.h"
+#include "models/rope.h"
+
+namespace surprisal {
+
+/// Carries batches through a Llama on the CPU in float32: one run of the thread team for the whole
+/// network, with waits between its stages, on scratch that is allocated once. Every operation
+/// treats a token by itself and in a fixed order, so the bits of its logits and statistics depend
+/// neither on the other tokens of the batch, nor on prefill or decode, nor on the number of
+/// threads.
+class CpuStep {
+ public:
+  /// Borrows all three.
+  CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam& team, CpuPath path);
+
+  /// Writes the batch's keys and values to the cache and fills in `output`.
+  /// @throws Error(kNumeric)
+  void run(const Batch& batch, const KVCache& cache, const ForwardRequest& request,
+           StepOutput& output);
+
+ private:
+  /// Tokens [begin, end) of the batch that go through the network together, and their selected
+  /// queries.
+  struct Slab {
+    const Batch& batch;
+    int64_t begin, end;
+    int64_t first_selected, last_selected;
+    int64_t tokens() const { return end - begin; }
+    int64_t queries() const { return last_selected - first_selected; }
+  };
+  Slab next_slab(const Batch& batch, int64_t begin, bool keep) const;
+  void prepare_rotation(const Batch& batch);
+  void embed(const Slab& slab, WorkShare share);
+  void run_layer(int64_t layer, const Slab& slab, const KVCache& cache,
+                 const ForwardRequest& request, const AttentionOutput& output, WorkShare share);
+  void run_head(const Slab& slab, const at::Tensor& logits, WorkShare share);
+  void normalise(const RowBuffer& from, const float* weight, int64_t rows, WorkShare share);
+  void place(int64_t layer, const Slab& slab, const KVCache& cache, WorkShare share);
+  void check(int64_t layer, const Slab& slab, WorkShare share);
+  RaggedAttention::Layer attention_layer(int64_t layer, const KVCache& cache,
+                                         const ForwardRequest& request,
+                                         const AttentionOutput& output) const;
+
+  const ModelConfig& config_;
+  const PackedLlama& model_;
+  ThreadTeam& team_;
+  const VectorKernels& vector_;
+  RotaryEmbedding rotary_;
+  RaggedAttention attention_;
+  RowBuffer hidden_, normed_, q_, k_, v_, mixed_, gate_, up_;
+  RotaryEmbedding::Rotation table_;      ///< of positions 0, 1, 2, ...
+  RotaryEmbedding::Rotation dynamic_;    ///< of a batch's tokens, where its lengths enter
+  std::vector<const float*> cos_, sin_;  ///< per token of the batch: [D]
+  std::atomic<int64_t> bad_query_, bad_layer_;
+};
+
+}  // namespace surprisal

@@ -1,0 +1,89 @@
+#include "models/cpu/packed_llama.h"
+
+#include <ATen/ATen.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "models/cpu/vector_kernels.h"
+
+namespace surprisal {
+namespace {
+
+/// Lets the system take back the file pages behind a tensor that has been read for the last time.
+void release_pages(const at::Tensor& tensor) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin =
+      (reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) + page - 1) / page * page;
+  const auto end =
+      (reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) + tensor.nbytes()) / page * page;
+  // PAGEOUT, unlike DONTNEED, cannot lose the contents of memory that is no file's.
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
+}
+
+int64_t arena_bytes(const ModelConfig& config, const LlamaWeights& weights, CpuPath path) {
+  int64_t bytes = 0;
+  const auto linear = [&](const Linear& part) {
+    bytes += PackedLinear::packed_bytes(part.weight.size(0), part.weight.size(1),
+                                        part.weight.scalar_type(), path);
+  };
+  for (const DecoderLayer& layer : weights.layers) {
+    for (const Linear* part :
+         {&layer.self_attn.q_proj, &layer.self_attn.k_proj, &layer.self_attn.v_proj,
+          &layer.self_attn.o_proj, &layer.mlp.gate_proj, &layer.mlp.up_proj, &layer.mlp.down_proj})
+      linear(*part);
+  }
+  linear(weights.lm_head);
+  const int64_t norms = 2 * config.num_hidden_layers + 1;
+  return bytes + norms * WeightArena::rounded(padded(config.hidden_size) * 4);
+}
+
+}  // namespace
+
+PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPath path,
+                         ThreadTeam& team)
+    : arena_(arena_bytes(config, weights, path)) {
+  const auto norm = [&](RmsNorm& part) {
+    const at::Tensor values = part.weight.to(at::kFloat).contiguous();
+    auto* const to = reinterpret_cast<float*>(arena_.take(padded(values.numel()) * 4));
+    std::copy_n(values.const_data_ptr<float>(), values.numel(), to);
+    part = {};
+    return to;
+  };
+  const auto linear = [&](Linear& part) {
+    const at::Tensor weight = part.weight.contiguous();
+    PackedLinear packed(weight.size(0), weight.size(1), weight.scalar_type(), part.bias.defined(),
+                        arena_, path);
+    team.run([&](WorkShare share) { packed.pack(weight, part.bias, share); });
+    release_pages(weight);
+    part = {};
+    return packed;
+  };
+  const bool tied = weights.embed_tokens.is_same(weights.lm_head.weight);
+  layers_.reserve(weights.layers.size());
+  for (DecoderLayer& layer : weights.layers) {
+    // In the order in which a step reads them.
+    layers_.push_back({.input_norm = norm(layer.input_layernorm),
+                       .post_attention_norm = norm(layer.post_attention_layernorm),
+                       .q = linear(layer.self_attn.q_proj),
+                       .k = linear(layer.self_attn.k_proj),
+                       .v = linear(layer.self_attn.v_proj),
+                       .o = linear(layer.self_attn.o_proj),
+                       .gate = linear(layer.mlp.gate_proj),
+                       .up = linear(layer.mlp.up_proj),
+                       .down = linear(layer.mlp.down_proj)});
+  }
+  final_norm_ = norm(weights.norm);
+  head_.emplace(linear(weights.lm_head));
+  if (!tied) embedding_ = weights.embed_tokens.contiguous();
+}
+
+void PackedLlama::embed(int64_t token, float* to) const {
+  if (!embedding_.defined()) return head_->unpack_row(token, to);
+  const at::Tensor row = embedding_.select(0, token).to(at::kFloat);
+  std::copy_n(row.const_data_ptr<float>(), row.numel(), to);
+}
+
+}  // namespace surprisal

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <vector>
+
+#include "models/config.h"
+#include "models/cpu/packed_linear.h"
+#include "models/cpu/thread_team.h"
+#include "models/cpu/weight_arena.h"
+#include "models/llama_weights.h"
+
+namespace surprisal {
+
+/// A Llama's weights in the form the CPU kernels read, layer after layer in one mapping. The
+/// products keep the dtype they were stored in; norms are float32.
+class PackedLlama {
+ public:
+  struct Layer {
+    const float *input_norm, *post_attention_norm;  ///< [E], padded with zeros
+    PackedLinear q, k, v, o, gate, up, down;
+  };
+
+  /// Copies the weights and gives back each tensor, and the pages of the file behind it, as soon as
+  /// it is copied, so that the model is in memory once.
+  PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPath path, ThreadTeam& team);
+
+  const Layer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
+  int64_t layers() const { return static_cast<int64_t>(layers_.size()); }
+  const float* final_norm() const { return final_norm_; }
+  const PackedLinear& head() const { return *head_; }
+  /// The embedding of a token, widened.  @param to  [E]
+  void embed(int64_t token, float* to) const;
+
+ private:
+  WeightArena arena_;
+  std::vector<Layer> layers_;
+  const float* final_norm_ = nullptr;
+  std::optional<PackedLinear> head_;
+  at::Tensor embedding_;  ///< [V, E] as stored; undefined when it is the head's weight
+};
+
+}  // namespace surprisal

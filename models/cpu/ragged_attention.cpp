@@ -1,0 +1,296 @@
+#include "models/cpu/ragged_attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "lib/attention_statistics.h"
+#include "models/kv_cache.h"
+#include "models/softmax_state.h"
+
+namespace surprisal {
+namespace {
+
+static_assert(kBlockKeys == KVCache::kBlockTokens && kChunkKeys % kBlockKeys == 0);
+
+/// Sum over heads of |x - mean|.
+template <class Heads, class Member>
+double deviation(const Heads& heads, Member member) {
+  double mean = 0, total = 0;
+  for (const auto& head : heads) mean += head.*member;
+  mean /= static_cast<double>(heads.size());
+  for (const auto& head : heads) total += std::abs(head.*member - mean);
+  return total;
+}
+
+}  // namespace
+
+RaggedAttention::RaggedAttention(const ModelConfig& config, CpuPath path, int ranks)
+    : heads_(config.num_attention_heads),
+      kv_heads_(config.num_key_value_heads),
+      group_(heads_ / kv_heads_),
+      dim_(config.head_dim),
+      scale_(static_cast<float>(1 / std::sqrt(static_cast<double>(config.head_dim)))),
+      kernels_(attention_kernels(path)),
+      scratch_(static_cast<size_t>(ranks)) {
+  for (Scratch& scratch : scratch_) {
+    scratch.q.reserve(dim_ * kernels_.tile_rows);
+    scratch.scores.reserve(kChunkKeys * kernels_.tile_rows);
+    scratch.sums.reserve(dim_ * kernels_.tile_rows);
+  }
+}
+
+int64_t RaggedAttention::scratch_floats(int64_t position, bool keep) const {
+  constexpr int64_t kStateFloats = sizeof(ChunkState) / sizeof(float);
+  return (position / kChunkKeys + 1) * heads_ * (dim_ + kStateFloats + (keep ? kChunkKeys : 0));
+}
+
+void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool keep_selected,
+                           bool keep_all) {
+  plan_.make(batch, begin, end, keep_selected, keep_all, {heads_, kv_heads_, group_},
+             kernels_.tile_rows);
+  states_.resize(static_cast<size_t>(plan_.records));
+  sums_.reserve(plan_.records * dim_);
+  weights_.reserve(plan_.kept * kChunkKeys);
+  for (FloatBuffer& factors : factors_) factors.reserve(plan_.kept);
+  summaries_.resize(plan_.queries.size() * static_cast<size_t>(heads_));
+  disagreements_.resize(static_cast<size_t>(plan_.comparisons.back()));
+}
+
+void RaggedAttention::attend(const Layer& layer, WorkShare share) {
+  const auto items = static_cast<int64_t>(plan_.items.size());
+  for (int64_t i = share.begin(items); i < share.end(items); ++i) {
+    attend_item(layer, plan_.items[static_cast<size_t>(i)], share.rank);
+  }
+}
+
+void RaggedAttention::attend_item(const Layer& layer, const Item& item, int rank) {
+  const Scratch& scratch = scratch_[static_cast<size_t>(rank)];
+  const int64_t rows = item.queries * item.heads;
+  const int64_t head = item.kv_head * group_ + item.first_head;  // of the item's first row
+  std::array<int32_t, Item::kMaxRows> begins{}, ends{};
+  std::array<ChunkState, Item::kMaxRows> states{};
+  int64_t used = 0;
+  bool anything_seen = false;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int32_t index = item.query[static_cast<size_t>(r / item.heads)];
+    const Query& query = plan_.queries[static_cast<size_t>(index)];
+    const int64_t offset = item.chunk * kChunkKeys;
+    // Position 0 is merge()'s.
+    const int64_t begin = std::max<int64_t>(visible_begin(query, layer), 1) - offset;
+    const int64_t end = std::min(query.position + 1 - offset, kChunkKeys);
+    begins[static_cast<size_t>(r)] =
+        static_cast<int32_t>(std::clamp<int64_t>(begin, 0, kChunkKeys));
+    ends[static_cast<size_t>(r)] = static_cast<int32_t>(end);
+    used = std::max(used, end);
+    anything_seen |= begin < end || begin + offset == 1;
+    const float* q = layer.q + index * layer.q_stride + (head + r % item.heads) * dim_;
+    float* const tile = scratch.q.data() + r;
+    for (int64_t d = 0; d < dim_; ++d) tile[d * rows] = q[d] * scale_;
+  }
+  ChunkCall call{.rows = rows,
+                 .dim = dim_,
+                 .q = scratch.q.data(),
+                 .used = used,
+                 .begin = begins.data(),
+                 .end = ends.data(),
+                 .statistics = layer.compares(),
+                 .scores = scratch.scores.data(),
+                 .states = states.data(),
+                 .sums = scratch.sums.data()};
+  const Query& any = plan_.queries[static_cast<size_t>(item.query[0])];
+  const std::span<const int64_t> blocks = plan_.blocks(any, item.chunk);
+  const int64_t last = (used - 1) / kBlockKeys;
+  for (int64_t b = 0; b < kChunkBlocks; ++b) {
+    const int64_t block = blocks[static_cast<size_t>(std::min(b, last))];
+    const int64_t offset = (block * kv_heads_ + item.kv_head) * kBlockKeys * dim_;
+    call.keys[b] = layer.keys + offset;
+    call.values[b] = layer.values + offset;
+  }
+  if (anything_seen) {
+    kernels_.chunk(call);
+  } else {  // all before the window
+    std::fill_n(call.scores, rows * kChunkKeys, 0.0f);
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    const Query& query =
+        plan_.queries[static_cast<size_t>(item.query[static_cast<size_t>(r / item.heads)])];
+    const int64_t place = item.chunk * heads_ + head + r % item.heads;
+    states_[static_cast<size_t>(query.record + place)] = states[static_cast<size_t>(r)];
+    std::copy_n(call.sums + r * dim_, dim_, sums_.data() + (query.record + place) * dim_);
+    if (query.kept < 0) continue;
+    std::copy_n(call.scores + r * kChunkKeys, kChunkKeys,
+                weights_.data() + (query.kept + place) * kChunkKeys);
+  }
+}
+
+void RaggedAttention::merge(const Layer& layer, WorkShare share) {
+  const int64_t items = static_cast<int64_t>(plan_.queries.size()) * heads_;
+  for (int64_t i = share.begin(items); i < share.end(items); ++i) {
+    merge_head(layer, i / heads_, i % heads_);
+  }
+}
+
+void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head) {
+  const Query& query = plan_.queries[static_cast<size_t>(index)];
+  const ChunkState* const states = states_.data() + query.record + head;
+  SoftmaxState rest;  // all but position 0
+  for (int64_t c = 0; c < query.chunks; ++c) {
+    rest.m = std::max<double>(rest.m, states[c * heads_].top);
+  }
+  float* const out = layer.out + index * layer.out_stride + head * dim_;
+  std::fill_n(out, dim_, 0.0f);
+  double abs_sum = 0;
+  for (int64_t c = 0; c < query.chunks; ++c) {
+    const ChunkState& state = states[c * heads_];
+    const double delta = state.top - rest.m;
+    const double e = state.total == 0 ? 0 : std::exp(delta);
+    if (query.kept >= 0) {
+      factors_[0].data()[query.kept + c * heads_ + head] = static_cast<float>(e);
+    }
+    if (e == 0) continue;
+    rest.z += e * state.total;
+    rest.a += e * (state.first_moment + delta * state.total);
+    rest.b += e * (state.second_moment + delta * (2 * state.first_moment + delta * state.total));
+    abs_sum += state.abs_sum;
+    kernels_.add_scaled(static_cast<float>(e),
+                        sums_.data() + (query.record + c * heads_ + head) * dim_, dim_, out);
+  }
+  const bool sees_first = visible_begin(query, layer) == 0;
+  SoftmaxState first;
+  if (sees_first) {
+    first = SoftmaxState::of(states->first_score);
+    abs_sum += std::abs(states->first_score);
+  }
+  const SoftmaxState all = first.merged(rest);
+  const auto first_p = static_cast<float>(sees_first ? all.probability(first.m) : 0);
+  const double scale = rest.z == 0 ? 0 : all.probability(rest.m);
+  for (int64_t d = 0; d < dim_; ++d) out[d] *= static_cast<float>(scale);
+  if (sees_first) {
+    const int64_t block = plan_.row_of(query).blocks[0];
+    kernels_.add_scaled(
+        first_p, layer.values + (block * kv_heads_ + head / group_) * kBlockKeys * dim_, dim_, out);
+  }
+  if (query.kept < 0) return;
+  HeadSummary& summary = summaries_[static_cast<size_t>(index * heads_ + head)];
+  summary = {.first = first_p};
+  const int64_t valid = query.position + 1 - visible_begin(query, layer);
+  double padded_scale = 0;
+  if (query.selected >= 0 && layer.per_head != nullptr) {
+    float* const to =
+        layer.per_head + query.selected * layer.per_head_stride + head * kHeadStatistics;
+    const auto put = [&](HeadStatistic statistic, double value) {
+      to[static_cast<int64_t>(statistic)] = static_cast<float>(value);
+    };
+    put(HeadStatistic::kEntropy, all.entropy());
+    put(HeadStatistic::kVarentropy, all.varentropy());
+    put(HeadStatistic::kMaxProbability, 1 / all.z);
+    put(HeadStatistic::kSinkMass, first_p);
+    put(HeadStatistic::kMeanAbsScore, abs_sum / static_cast<double>(valid));
+    put(HeadStatistic::kLogSumExp, all.log_sum_exp());
+  }
+  if (query.selected >= 0 && layer.padded_head != nullptr) {
+    const int64_t empty = std::max<int64_t>(0, layer.padded_slots - valid);
+    const SoftmaxState padded =
+        empty > 0 ? all.merged(SoftmaxState::of(0, static_cast<double>(empty))) : all;
+    float* const to = layer.padded_head + (query.selected * heads_ + head) * 2;
+    to[0] = static_cast<float>(padded.entropy());
+    to[1] = static_cast<float>(abs_sum / static_cast<double>(layer.padded_slots));
+    if (sees_first) summary.padded_first = static_cast<float>(padded.probability(first.m));
+    if (empty > 0) summary.padded_empty = static_cast<float>(padded.probability(0));
+    if (rest.z != 0) padded_scale = padded.probability(rest.m);
+  }
+  const double without_first = rest.z == 0 ? 0 : 1 / rest.z;
+  for (int64_t c = 0; c < query.chunks; ++c) {
+    const int64_t at = query.kept + c * heads_ + head;
+    const double e = factors_[0].data()[at];
+    factors_[0].data()[at] = static_cast<float>(e * scale);
+    factors_[1].data()[at] = static_cast<float>(e * without_first);
+    if (layer.padded_head != nullptr) {
+      factors_[2].data()[at] = static_cast<float>(e * padded_scale);
+    }
+  }
+}
+
+void RaggedAttention::compare(const Layer& layer, WorkShare share) {
+  if (layer.maps != nullptr) {
+    const auto queries = static_cast<int64_t>(plan_.queries.size());
+    for (int64_t i = share.begin(queries); i < share.end(queries); ++i) {
+      write_maps(layer, i);
+    }
+  }
+  if (!layer.compares()) return;
+  const int64_t begin = share.begin(plan_.comparisons.back()),
+                end = share.end(plan_.comparisons.back());
+  auto next = std::upper_bound(plan_.comparisons.begin(), plan_.comparisons.end(), begin);
+  for (int64_t i = begin; i < end; ++i) {
+    if (i == *next) ++next;
+    const auto compared = static_cast<size_t>(next - plan_.comparisons.begin() - 1);
+    const Query& query = plan_.queries[static_cast<size_t>(plan_.compared[compared])];
+    const int64_t at = query.kept + (i - plan_.comparisons[compared]) * heads_;
+    DisagreementCall call{.heads = heads_, .weights = weights_.data() + at * kChunkKeys};
+    std::array<double, 3>& result = disagreements_[static_cast<size_t>(i)];
+    float sums[2];
+    call.factors[0] = factors_[0].data() + at;
+    call.factors[1] = factors_[1].data() + at;
+    kernels_.disagreement(call, sums);
+    result = {sums[0], sums[1], 0};
+    if (layer.padded_head == nullptr) continue;
+    call.factors[0] = factors_[2].data() + at;
+    kernels_.disagreement(call, sums);
+    result[2] = sums[0];
+  }
+}
+
+void RaggedAttention::finish(const Layer& layer, WorkShare share) {
+  const auto compared = static_cast<int64_t>(plan_.compared.size());
+  for (int64_t i = share.begin(compared); i < share.end(compared); ++i) {
+    const auto at = static_cast<size_t>(i);
+    const auto index = static_cast<size_t>(plan_.compared[at]);
+    const Query& query = plan_.queries[index];
+    const std::span<const HeadSummary> heads(&summaries_[index * static_cast<size_t>(heads_)],
+                                             static_cast<size_t>(heads_));
+    std::array<double, 3> total{};
+    for (int64_t c = plan_.comparisons[at]; c < plan_.comparisons[at + 1]; ++c) {
+      for (size_t j = 0; j < total.size(); ++j)
+        total[j] += disagreements_[static_cast<size_t>(c)][j];
+    }
+    const auto count = static_cast<double>(heads_);
+    if (layer.per_layer != nullptr) {
+      float* const to = layer.per_layer + query.selected * layer.per_layer_stride;
+      const auto put = [&](LayerStatistic statistic, double value) {
+        to[static_cast<int64_t>(statistic)] = static_cast<float>(value);
+      };
+      // Total variation is half the summed |difference|.
+      const double agreement = 1 - (total[0] + deviation(heads, &HeadSummary::first)) / (2 * count);
+      put(LayerStatistic::kAgreement, agreement);
+      put(LayerStatistic::kAgreementRescaled,
+          heads_ > 1 ? (agreement - 1 / count) / (1 - 1 / count) : 1);
+      put(LayerStatistic::kAgreementWithoutFirst, 1 - total[1] / (2 * count));
+    }
+    if (layer.padded_head != nullptr) {
+      const auto slots = static_cast<double>(layer.padded_slots);
+      const int64_t valid = query.position + 1 - visible_begin(query, layer);
+      const double empty = std::max(0.0, slots - static_cast<double>(valid));
+      const double summed = total[2] + deviation(heads, &HeadSummary::padded_first) +
+                            empty * deviation(heads, &HeadSummary::padded_empty);
+      layer.padded_mean_deviation[query.selected] = static_cast<float>(summed / (count * slots));
+    }
+  }
+}
+
+void RaggedAttention::write_maps(const Layer& layer, int64_t index) const {
+  const Query& query = plan_.queries[static_cast<size_t>(index)];
+  const AttentionRow& row = plan_.row_of(query);
+  const int64_t length = row.first + row.count;
+  float* const map = (*layer.maps)[static_cast<size_t>(query.row)].mutable_data_ptr<float>();
+  for (int64_t h = 0; h < heads_; ++h) {
+    float* const line = map + (h * row.count + query.position - row.first) * length;
+    line[0] = summaries_[static_cast<size_t>(index * heads_ + h)].first;
+    for (int64_t key = 1; key <= query.position; ++key) {
+      const int64_t at = query.kept + key / kChunkKeys * heads_ + h;
+      line[key] = weights_.data()[at * kChunkKeys + key % kChunkKeys] * factors_[0].data()[at];
+    }
+  }
+}
+
+}  // namespace surprisal

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "models/batch.h"
+#include "models/cpu/attention_kernels.h"
+#include "models/cpu/attention_plan.h"
+#include "models/cpu/float_buffer.h"
+#include "models/cpu/work_share.h"
+
+namespace surprisal {
+
+/// Attention of ragged rows over the paged cache for a team of threads, statistics included.
+///
+/// A step is planned once and then carried out for each layer in stages, with a ThreadTeam::wait()
+/// between them. Work is cut into chunks of kChunkKeys absolute positions: attend() treats each
+/// (queries, key/value head, chunk) on its own, merge() puts the chunks of a query together in
+/// order of position. So a single long row occupies all threads, rows that share a prefix (the same
+/// cache blocks) read it once, and a query's bits depend on nothing but its own keys.
+///
+/// Agreement between heads needs every head's normalised weights: compare() goes over the
+/// weights that attend() kept, rescaled by what merge() found.
+class RaggedAttention {
+ public:
+  RaggedAttention(const ModelConfig& config, CpuPath path, int ranks);
+
+  /// Where one layer's attention reads and writes. Pointers into AttentionOutput's tensors are null
+  /// where nothing is wanted, and start at the batch's first selected query.
+  struct Layer {
+    const float* q;  ///< rotated, of the slab's tokens: [n, H * D]
+    int64_t q_stride;
+    const float* keys;    ///< [blocks, K, D, kBlockTokens]
+    const float* values;  ///< [blocks, K, kBlockTokens, D]
+    float* out;           ///< [n, H * D]
+    int64_t out_stride;
+    int64_t window = 0;         ///< newest keys a query sees; 0 = all
+    float* per_head = nullptr;  ///< [Q][...][H, kHeadStatistics]
+    float* per_layer = nullptr;
+    int64_t per_head_stride = 0, per_layer_stride = 0;  ///< from query to query
+    int64_t padded_slots = 0;
+    float* padded_head = nullptr;                   ///< [Q, H, 2]
+    float* padded_mean_deviation = nullptr;         ///< [Q]
+    const std::vector<at::Tensor>* maps = nullptr;  ///< per row of the batch: [H, T, S], zeroed
+    bool compares() const { return per_layer != nullptr || padded_head != nullptr; }
+  };
+
+  /// Plans for tokens [begin, end) of the batch, which must outlive the step.
+  /// @param keep_selected, keep_all  whose weights later stages want
+  void plan(const Batch& batch, int64_t begin, int64_t end, bool keep_selected, bool keep_all);
+
+  /// Floats of scratch one token at `position` needs.
+  int64_t scratch_floats(int64_t position, bool keep) const;
+
+  void attend(const Layer& layer, WorkShare share);
+  void merge(const Layer& layer, WorkShare share);
+  /// Only where Layer::compares() or maps are wanted.
+  void compare(const Layer& layer, WorkShare share);
+  void finish(const Layer& layer, WorkShare share);
+
+ private:
+  using Query = AttentionPlan::Query;
+  using Item = AttentionPlan::Item;
+  /// What merge() leaves for finish(), of one query and head.
+  struct HeadSummary {
+    float first = 0;  ///< probability of position 0 (0 when not visible)
+    float padded_first = 0, padded_empty = 0;
+  };
+
+  void attend_item(const Layer& layer, const Item& item, int rank);
+  void merge_head(const Layer& layer, int64_t query, int64_t head);
+  void write_maps(const Layer& layer, int64_t query) const;
+  int64_t visible_begin(const Query& query, const Layer& layer) const {
+    return layer.window > 0 ? std::max<int64_t>(0, query.position + 1 - layer.window) : 0;
+  }
+
+  const int64_t heads_, kv_heads_, group_, dim_;
+  const float scale_;
+  const AttentionKernels& kernels_;
+
+  AttentionPlan plan_;
+  std::vector<ChunkState> states_;      ///< [records]
+  FloatBuffer sums_;                    ///< [records][D]
+  FloatBuffer weights_;                 ///< [kept records][kChunkKeys]
+  std::array<FloatBuffer, 3> factors_;  ///< [kept records]: p, p without position 0, p if padded
+  std::vector<HeadSummary> summaries_;  ///< [queries][H]
+  std::vector<std::array<double, 3>> disagreements_;  ///< [comparisons]
+  struct Scratch {
+    FloatBuffer q, scores, sums;
+  };
+  std::vector<Scratch> scratch_;  ///< per rank
+};
+
+}  // namespace surprisal

@@ -1,0 +1,90 @@
+#include "models/cpu/vector_kernels.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "models/cpu/vector_kernels.cpp"
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+// The first of these compiles this file anew for each target.
+// clang-format off
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+#include <cmath>
+#include <limits>
+
+HWY_BEFORE_NAMESPACE();
+namespace surprisal {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using Vector = hn::Vec<Floats>;
+constexpr int64_t kLanes = HWY_LANES(float);
+
+void rms_norm(const float* x, const float* weight, int64_t n, float epsilon, float* y) {
+  const Floats d;
+  constexpr int64_t kSums = kRowPadding / kLanes > 1 ? 2 : 1;  // independent additions
+  Vector squares[kSums];
+  for (Vector& s : squares) s = hn::Zero(d);
+  for (int64_t i = 0; i < n; i += kSums * kLanes) {
+    for (int64_t j = 0; j < kSums; ++j) {
+      const Vector v = hn::LoadU(d, x + i + j * kLanes);
+      squares[j] = hn::MulAdd(v, v, squares[j]);
+    }
+  }
+  for (int64_t j = 1; j < kSums; ++j) squares[0] = hn::Add(squares[0], squares[j]);
+  const float mean = hn::GetLane(hn::SumOfLanes(d, squares[0])) / static_cast<float>(n);
+  const Vector scale = hn::Set(d, 1.0f / std::sqrt(mean + epsilon));
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const Vector normal = hn::Mul(hn::LoadU(d, x + i), scale);
+    hn::StoreU(hn::Mul(normal, hn::LoadU(d, weight + i)), d, y + i);
+  }
+}
+
+void silu_multiply(float* gate, const float* up, int64_t n) {
+  const Floats d;
+  const Vector one = hn::Set(d, 1.0f);
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const Vector g = hn::LoadU(d, gate + i);
+    const Vector silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g))));
+    hn::StoreU(hn::Mul(silu, hn::LoadU(d, up + i)), d, gate + i);
+  }
+}
+
+void rotate(float* x, const float* cos, const float* sin, int64_t n) {
+  const int64_t half = n / 2;
+  for (int64_t i = 0; i < half; ++i) {
+    const float low = x[i], high = x[i + half];
+    x[i] = low * cos[i] - high * sin[i];
+    x[i + half] = high * cos[i + half] + low * sin[i + half];
+  }
+}
+
+bool is_bad(const float* x, int64_t n) {
+  bool bad = false;
+  for (int64_t i = 0; i < n; ++i) bad |= !(x[i] <= std::numeric_limits<float>::max());
+  return bad;
+}
+
+constexpr VectorKernels kVectorKernels = {rms_norm, silu_multiply, rotate, is_bad};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace surprisal
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace surprisal {
+
+const VectorKernels& vector_kernels(CpuPath path) {
+#if HWY_TARGETS & HWY_AVX3
+  if (path == CpuPath::kAvx512) return N_AVX3::kVectorKernels;
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (path == CpuPath::kAvx2) return N_AVX2::kVectorKernels;
+#endif
+  return HWY_STATIC_DISPATCH(kVectorKernels);
+}
+
+}  // namespace surprisal
+#endif

@@ -1,0 +1,158 @@
+// The fast CPU model against the plain one, and against itself: the same bits however a token's
+// work is cut up.
+
+#include "models/cpu/cpu_llama.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <thread>
+
+#include "models/llama.h"
+#include "tests/models/support.h"
+
+namespace surprisal {
+namespace {
+
+using test::Session;
+
+// float32 in another order of sums, over two layers; logits have a spread of 2.5.
+constexpr double kTolerance = 2e-5;
+
+class Threads {
+ public:
+  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
+  ~Threads() { at::set_num_threads(before_); }
+
+ private:
+  int before_;
+};
+
+std::vector<TokenId> random_tokens(std::mt19937& generator, int64_t vocabulary, size_t count) {
+  std::uniform_int_distribution<TokenId> any(0, static_cast<TokenId>(vocabulary - 1));
+  std::vector<TokenId> tokens(count);
+  for (TokenId& token : tokens) token = any(generator);
+  return tokens;
+}
+
+class CpuLlamaTest : public ::testing::TestWithParam<std::tuple<std::string, CpuPath>> {
+ protected:
+  CpuLlamaTest()
+      : folder_(test::fixture_folder(std::get<0>(GetParam()))),
+        model_(folder_, load_model_config(folder_), std::get<1>(GetParam())) {}
+
+  std::string folder_;
+  CpuLlama model_;
+};
+
+TEST_P(CpuLlamaTest, EqualsThePlainModelOverRandomRaggedBatches) {
+  const Threads one(1);  // the oracle's products are too small to share
+  const Llama plain(folder_, load_model_config(folder_), at::kFloat, at::kCPU);
+  Session fast_session(model_, 256), plain_session(plain, 256);
+  std::mt19937 generator(7);
+  // Dynamic RoPE turns earlier keys by the frequencies of their time, in both alike.
+  std::vector<KVCache::SequenceId> sequences;
+  for (int round = 0; round < 12; ++round) {
+    if (round % 3 == 0) {
+      sequences.push_back(fast_session.create());
+      ASSERT_EQ(plain_session.create(), sequences.back());
+    } else if (round % 3 == 1) {
+      sequences.push_back(fast_session.cache().fork(sequences[0]));
+      ASSERT_EQ(plain_session.cache().fork(sequences[0]), sequences.back());
+    }
+    std::vector<Session::Part> parts;
+    for (const KVCache::SequenceId sequence : sequences) {
+      const size_t count = generator() % 4 == 0 ? 1 + generator() % 20 : 1;
+      const int64_t left = model_.config().context_length() - fast_session.cache().length(sequence);
+      if (left < static_cast<int64_t>(count)) continue;
+      parts.push_back({sequence, random_tokens(generator, model_.config().vocab_size, count)});
+    }
+    const ForwardRequest request{.all_queries = round % 2 == 0,
+                                 .attention_statistics = true,
+                                 .padded_slots = 40,
+                                 .map_layers = {1}};
+    const StepOutput a = fast_session.step(parts, request), b = plain_session.step(parts, request);
+    EXPECT_LT(test::max_difference(a.logits, b.logits), kTolerance);
+    EXPECT_LT(test::max_difference(a.attention.per_head, b.attention.per_head), kTolerance);
+    EXPECT_LT(test::max_difference(a.attention.per_layer, b.attention.per_layer), kTolerance);
+    EXPECT_LT(test::max_difference(a.attention.padded_head, b.attention.padded_head), kTolerance);
+    EXPECT_EQ(a.attention.valid_lengths, b.attention.valid_lengths);
+    ASSERT_EQ(a.attention.maps[0].size(), b.attention.maps[0].size());
+    for (size_t i = 0; i < parts.size(); ++i)
+      EXPECT_LT(test::max_difference(a.attention.maps[0][i], b.attention.maps[0][i]), kTolerance);
+  }
+}
+
+// What strict mode promises: alone or in a batch, prefilled or decoded, in chunks, on any number of
+// threads.
+TEST_P(CpuLlamaTest, ATokensBitsDependOnNothingButItsSequence) {
+  // Dynamic RoPE depends, by its definition, on how long the sequence was at the time.
+  const int64_t length = std::min<int64_t>(60, model_.config().max_position_embeddings);
+  std::mt19937 generator(3);
+  std::vector<std::vector<TokenId>> texts;
+  for (int i = 0; i < 9; ++i)
+    texts.push_back(
+        random_tokens(generator, model_.config().vocab_size, static_cast<size_t>(length)));
+  const ForwardRequest request{.all_queries = true, .attention_statistics = true};
+  Session session(model_, 512);
+
+  std::vector<StepOutput> whole;
+  {
+    const Threads one(1);
+    for (const auto& text : texts)
+      whole.push_back(session.step({{session.create(), text}}, request));
+  }
+  const Threads three(3);
+  std::vector<KVCache::SequenceId> sequences;
+  for (size_t i = 0; i < texts.size(); ++i) sequences.push_back(session.create());
+  for (size_t begin = 0; begin < texts[0].size();) {
+    const size_t count = std::min(texts[0].size() - begin, begin < 8 ? 1 : 1 + generator() % 9);
+    std::vector<Session::Part> parts;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const auto first = texts[i].begin() + static_cast<ptrdiff_t>(begin);
+      parts.push_back({sequences[i], {first, first + static_cast<ptrdiff_t>(count)}});
+    }
+    const StepOutput step = session.step(parts, request);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const auto same = [&](const at::Tensor& together, const at::Tensor& alone) {
+        const auto rows = static_cast<int64_t>(count);
+        return at::equal(together.narrow(0, static_cast<int64_t>(i) * rows, rows),
+                         alone.narrow(0, static_cast<int64_t>(begin), rows));
+      };
+      EXPECT_TRUE(same(step.logits, whole[i].logits)) << begin;
+      EXPECT_TRUE(same(step.attention.per_head, whole[i].attention.per_head)) << begin;
+      EXPECT_TRUE(same(step.attention.per_layer, whole[i].attention.per_layer)) << begin;
+    }
+    begin += count;
+  }
+}
+
+TEST(CpuLlama, ConcurrentPassesTakeTurns) {
+  const std::string folder = test::fixture_folder("llama");
+  const CpuLlama model(folder, load_model_config(folder));
+  const std::vector<TokenId> tokens = test::fixture_tokens(20);
+  Session first(model);
+  const at::Tensor expected = first.logits(first.create(), tokens);
+  std::vector<std::thread> threads;
+  std::vector<int> right(4, 0);
+  for (size_t i = 0; i < right.size(); ++i)
+    threads.emplace_back([&, i] {
+      Session session(model);
+      right[i] = at::equal(session.logits(session.create(), tokens, 3), expected);
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, std::vector<int>(4, 1));
+}
+
+INSTANTIATE_TEST_SUITE_P(FixturesAndPaths, CpuLlamaTest,
+                         ::testing::Combine(::testing::ValuesIn(test::fixture_names()),
+                                            ::testing::ValuesIn(available_cpu_paths())),
+                         [](const auto& test) {
+                           return std::get<0>(test.param) + "_" +
+                                  std::string(cpu_path_name(std::get<1>(test.param)));
+                         });
+
+}  // namespace
+}  // namespace surprisal

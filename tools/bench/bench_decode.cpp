@@ -1,0 +1,154 @@
+// Times prefill and greedy decoding of a model, attention statistics on or off. Reads jobs from
+// standard input and answers each with a line of JSON, so that a script can take turns with other
+// engines (compare_peers.py):
+//
+//   {"batch": 16, "prompt": 128, "new": 64, "statistics": true}
+//     -> {"prefill_seconds": .., "decode_seconds": .., "first_tokens": [..]}
+//   {"roof": true} -> {"bytes_per_second": .., "flops_per_second": ..}
+//
+//   echo '{"batch": 1, "prompt": 128, "new": 64}' | bench_decode MODEL --threads 2
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "lib/json.h"
+#include "models/cpu/cpu_path.h"
+#include "models/model.h"
+#include "tools/bench/roof.h"
+#include "tools/program.h"
+
+namespace surprisal {
+namespace {
+
+constexpr int64_t kPrefillTokens = 512;  // in one forward pass, as the experiments' engine does
+constexpr size_t kFirstTokens = 8;       // shown, to see that engines agree
+
+struct Job {
+  int64_t batch, prompt, new_tokens;
+  bool statistics;
+};
+
+double seconds_of(const std::function<void()>& work) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Distinct prompts, the same in every engine: compare_peers.py has this formula too.
+std::vector<TokenId> prompt_of(int64_t sequence, int64_t length, int64_t vocabulary) {
+  std::vector<TokenId> tokens;
+  for (int64_t i = 0; i < length; ++i)
+    tokens.push_back(
+        static_cast<TokenId>(100 + (i * 7919 + sequence * 104729) % (vocabulary - 100)));
+  return tokens;
+}
+
+/// One job's sequences and the token each of them takes next.
+class Decoding {
+ public:
+  Decoding(const Model& model, const Job& job)
+      : model_(model),
+        cache_(make_cache(model, job.batch * (job.prompt + job.new_tokens), job.batch)),
+        request_{.attention_statistics = job.statistics},
+        next_(static_cast<size_t>(job.batch)) {
+    for (int64_t i = 0; i < job.batch; ++i) {
+      sequences_.push_back(cache_.create());
+      prompts_.push_back(prompt_of(i, job.prompt, model.config().vocab_size));
+    }
+  }
+
+  void prefill() {
+    for (size_t i = 0; i < sequences_.size(); ++i) {
+      const std::span<const TokenId> prompt = prompts_[i];
+      for (size_t begin = 0; begin < prompt.size(); begin += kPrefillTokens) {
+        const ModelRow row{
+            sequences_[i],
+            prompt.subspan(begin, std::min<size_t>(kPrefillTokens, prompt.size() - begin))};
+        choose(model_.forward({&row, 1}, cache_, request_), i);
+      }
+    }
+  }
+
+  void step() {
+    std::vector<ModelRow> rows;
+    for (size_t i = 0; i < sequences_.size(); ++i) rows.push_back({sequences_[i], {&next_[i], 1}});
+    choose(model_.forward(rows, cache_, request_), 0);
+  }
+
+  TokenId next_of_first() const { return next_[0]; }
+
+ private:
+  /// @param first  the sequence of the output's first row
+  void choose(const StepOutput& output, size_t first) {
+    const at::Tensor best = output.logits.argmax(-1);
+    for (int64_t i = 0; i < best.size(0); ++i)
+      next_[first + static_cast<size_t>(i)] = static_cast<TokenId>(best[i].item<int64_t>());
+  }
+
+  const Model& model_;
+  KVCache cache_;
+  ForwardRequest request_;
+  std::vector<KVCache::SequenceId> sequences_;
+  std::vector<std::vector<TokenId>> prompts_;
+  std::vector<TokenId> next_;
+};
+
+Json run(const Model& model, const Job& job) {
+  Decoding decoding(model, job);
+  Json first_tokens = Json::array();
+  const double prefill = seconds_of([&] { decoding.prefill(); });
+  const double decode = seconds_of([&] {
+    for (int64_t i = 0; i < job.new_tokens; ++i) {
+      if (first_tokens.size() < kFirstTokens) first_tokens.push_back(decoding.next_of_first());
+      decoding.step();
+    }
+  });
+  return {{"prefill_seconds", prefill},
+          {"decode_seconds", decode},
+          {"first_tokens", std::move(first_tokens)}};
+}
+
+Json answer(const Json& line, const Model& model) {
+  if (line.value("roof", false)) {
+    const bench::Roof roof = bench::measure_roof(at::get_num_threads());
+    return {{"bytes_per_second", roof.read_bytes_per_second},
+            {"flops_per_second", roof.flops_per_second}};
+  }
+  const Job job{line.value("batch", int64_t{1}), line.value("prompt", int64_t{128}),
+                line.value("new", int64_t{64}), line.value("statistics", false)};
+  if (job.batch < 1 || job.prompt < 1 || job.new_tokens < 0)
+    throw Error(ErrorCode::kUsage, "a job's batch and prompt are at least 1: " + line.dump());
+  return run(model, job);
+}
+
+}  // namespace
+}  // namespace surprisal
+
+int main(int argc, char** argv) {
+  std::string folder;
+  int threads = 0;
+  surprisal::ModelOptions options{.dtype = "float32", .device = "cpu"};
+  return surprisal::run_program(
+      argc, argv, "Times prefill and greedy decoding; one job a line of standard input, as JSON.",
+      [&](CLI::App& app) {
+        app.add_option("model", folder, "Hugging Face model folder")->required();
+        app.add_option("--threads", threads, "of the CPU; default: all");
+        app.add_option("--device", options.device, "cpu, cuda, cuda:N, auto")
+            ->capture_default_str();
+        app.add_option("--dtype", options.dtype, "of the arithmetic")->capture_default_str();
+        app.add_flag("--reference", options.reference, "the plain ATen implementation");
+      },
+      [&] {
+        if (threads > 0) at::set_num_threads(threads);
+        const auto model = surprisal::load_model(folder, options);
+        surprisal::run(*model, {1, 16, 2, true});  // packs the weights, touches the memory
+        for (std::string line; std::getline(std::cin, line);)
+          std::cout << surprisal::answer(surprisal::parse_json(line, "standard input"), *model)
+                    << std::endl;
+        return 0;
+      });
+}

@@ -1,0 +1,175 @@
+"""Compares decoding speed with other engines, side by side on this machine.
+
+    python tools/bench/compare_peers.py --model MODEL --bench build/release/bin/bench_decode
+
+All engines have the same weights, prompts, number of tokens and threads, and take turns: a repeat
+is one job of every engine and a measurement of both roofs, so that what else the machine does hits
+all of them. Loading, and the first use of memory, are outside the times. Ratios are taken within a
+repeat; what is printed is their median and range. The peers' prefill returns no attention (what
+favours them); llama.cpp never returns any. Needs torch, transformers, safetensors, gguf and
+llama-cpp-python, built for this machine.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+EAGER = ("transformers-float32", "transformers-bfloat16")
+LLAMA = ("llama.cpp-f16", "llama.cpp-bf16")
+
+
+class Worker:
+    """An engine in a process of its own that answers jobs, one line of JSON each."""
+
+    def __init__(self, command, verbose):
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if verbose else subprocess.DEVNULL,
+            text=True,
+        )
+        self.command = command
+
+    def ask(self, job):
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{' '.join(self.command)}: stopped; --verbose shows what it wrote")
+        return json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def floor_seconds(config, job, roof):
+    """The least time one decoding step can take, and which roof binds it: the arithmetic, or the
+    weights (16-bit) and the float32 cache read once."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    heads = config["num_attention_heads"]
+    dim = config.get("head_dim") or hidden // heads
+    kv = config["num_key_value_heads"] * dim
+    layers = config["num_hidden_layers"]
+    weights = layers * (2 * hidden * heads * dim + 2 * hidden * kv + 3 * hidden * inner)
+    weights += config["vocab_size"] * hidden
+    context = job["prompt"] + job["new"] / 2
+    flops = job["batch"] * (2 * weights + 4 * context * heads * dim * layers)
+    read = 2 * weights + job["batch"] * context * 2 * kv * 4 * layers
+    return max(flops / roof["flops_per_second"], read / roof["bytes_per_second"])
+
+
+def spread(values, digits=2):
+    return (
+        f"{statistics.median(values):.{digits}f}"
+        f" [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+    )
+
+
+def rates(repeats, engine, job):
+    tokens = {"prefill": job["batch"] * job["prompt"], "decode": job["batch"] * job["new"]}
+    return {
+        phase: [count / repeat[engine][f"{phase}_seconds"] for repeat in repeats]
+        for phase, count in tokens.items()
+    }
+
+
+def report(config, job, repeats):
+    """One work's table: speeds, then the ratios that have goals."""
+    print(f"\n## batch {job['batch']}, prompt {job['prompt']}, {job['new']} new tokens\n")
+    print("| engine | prefill tokens/s | decode tokens/s |\n|---|---|---|")
+    engines = [name for name in repeats[0] if name != "roof"]
+    speed = {engine: rates(repeats, engine, job) for engine in engines}
+    for engine in engines:
+        values = speed[engine]
+        print(f"| {engine} | {spread(values['prefill'], 1)} | {spread(values['decode'], 1)} |")
+    first = {engine: repeats[0][engine]["first_tokens"] for engine in engines}
+    odd = [engine for engine in engines if first[engine] != first["ours+statistics"]]
+    if odd:
+        print(f"\nFirst tokens differ from ours: {', '.join(odd)}")
+
+    def best(names, phase):
+        """Of each repeat the fastest of the engines present."""
+        present = [speed[name][phase] for name in names if name in speed]
+        return [max(values) for values in zip(*present)]
+
+    def ratio(phase, peers, ours="ours+statistics"):
+        return [a / b for a, b in zip(speed[ours][phase], best(peers, phase))]
+
+    lines = {}
+    if any(name in speed for name in LLAMA):
+        lines["decode / best 16-bit llama.cpp"] = ratio("decode", LLAMA)
+        lines["prefill / best llama.cpp"] = ratio("prefill", (*LLAMA, "llama.cpp-f32"))
+    if any(name in speed for name in EAGER):
+        lines["decode / best eager transformers with attentions"] = ratio("decode", EAGER)
+    floors = [floor_seconds(config, job, repeat["roof"]) for repeat in repeats]
+    lines["decode / floor's speed"] = [
+        rate * floor / job["batch"]
+        for rate, floor in zip(speed["ours+statistics"]["decode"], floors)
+    ]
+    if "ours" in speed:
+        pairs = zip(speed["ours"]["decode"], speed["ours+statistics"]["decode"])
+        lines["statistics' own cost, %"] = [100 * (off / on - 1) for off, on in pairs]
+    print("\n| ratio | median [range] |\n|---|---|")
+    for name, values in lines.items():
+        print(f"| {name} | {spread(values)} |")
+    roofs = [repeat["roof"] for repeat in repeats]
+    print(
+        f"\nRoofs: {spread([r['bytes_per_second'] / 1e9 for r in roofs], 1)} GB/s,"
+        f" {spread([r['flops_per_second'] / 1e9 for r in roofs], 0)} GFLOP/s",
+        flush=True,
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", required=True, help="Hugging Face folder, 16-bit weights")
+    parser.add_argument("--bench", required=True, help="the built bench_decode")
+    parser.add_argument("--peers", nargs="*", default=[*LLAMA, *EAGER])
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 16, 64])
+    parser.add_argument("--prompt", nargs="+", type=int, default=[128, 512])
+    parser.add_argument("--new", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--verbose", action="store_true", help="show what the engines write")
+    parser.add_argument("--output", help="also write every measurement as JSON")
+    args = parser.parse_args()
+
+    with open(os.path.join(args.model, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    ours = Worker([args.bench, args.model, "--threads", str(args.threads)], args.verbose)
+    script = os.path.join(HERE, "peer_workers.py")
+    peers = {
+        name: Worker([sys.executable, script, name, args.model, str(args.threads)], args.verbose)
+        for name in args.peers
+    }
+    measured = []
+    for batch in args.batch:
+        for prompt in args.prompt:
+            job = {"batch": batch, "prompt": prompt, "new": args.new}
+            repeats = []
+            for _ in range(args.repeats):
+                repeat = {
+                    "roof": ours.ask({"roof": True}),
+                    "ours": ours.ask({**job, "statistics": False}),
+                    "ours+statistics": ours.ask({**job, "statistics": True}),
+                }
+                for name, worker in peers.items():
+                    repeat[name] = worker.ask({**job, "statistics": True})
+                repeats.append(repeat)
+            measured.append({"job": job, "repeats": repeats})
+            report(config, job, repeats)
+            if args.output:  # after each work, so that an interrupted run leaves what it has
+                with open(args.output, "w", encoding="utf-8") as file:
+                    json.dump(measured, file, indent=1)
+    for worker in (ours, *peers.values()):
+        worker.close()
+
+
+if __name__ == "__main__":
+    main()
