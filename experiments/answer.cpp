@@ -311,7 +311,10 @@ void Answer::look_up(const Retrieve& retrieve, const Decision& decision) {
   const std::string found = request_.retrieve(retrieve.query);
   note(EventKind::kRetrieve, dump_line({{"query", retrieve.query}, {"found", found}}));
   const auto tokens = setting_.tokenizer->encode(found, false, false);
-  if (!tokens.empty()) insert(tokens, TokenSource::kRetrieved, decision);
+  if (!tokens.empty()) return insert(tokens, TokenSource::kRetrieved, decision);
+  if (std::exchange(found_nothing_at_, walk_.position()) == walk_.position())
+    throw Error(ErrorCode::kInternal,
+                "a sampler looks up again at once what was not found: it would never go on");
 }
 
 void Answer::note(EventKind kind, std::string detail) {

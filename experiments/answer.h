@@ -80,6 +80,7 @@ class Answer {
   uint32_t next_path_ = 1;
   std::unordered_set<const TokenNode*> visited_;  // nodes whose evaluation it has used
   int64_t branches_ = 0;
+  int64_t found_nothing_at_ = -1;  ///< position of the last look-up that found nothing
   GenerationResult result_;
   bool finished_ = false;
 };

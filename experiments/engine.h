@@ -48,7 +48,7 @@ inline constexpr std::string_view kAskPolicyNames[] = {"best", "first", "random"
 AskPolicy ask_policy(const std::string& name);
 
 /// Looks something up; returns the text to insert, "" for nothing found. May throw Error.
-using Retriever = std::function<std::string(const std::string& query)>;
+using LookUp = std::function<std::string(const std::string& query)>;
 
 /// One answer to be generated: what to ask, how to choose tokens, when to stop.
 struct GenerationRequest {
@@ -61,8 +61,8 @@ struct GenerationRequest {
   std::vector<std::string> stop_strings;  ///< cut at the first occurrence, as lm-eval does
   std::vector<TokenId> stop_tokens;       ///< end of text; not part of the answer
   Budget budget = {};
-  AskPolicy ask = {};       ///< empty: the best option
-  Retriever retrieve = {};  ///< empty: Retrieve is refused
+  AskPolicy ask = {};    ///< empty: the best option
+  LookUp retrieve = {};  ///< empty: Retrieve is refused
   /// The answer a text gives, "" if none yet; an empty function: texts have no answers.
   std::function<std::string(const std::string&)> extract_answer = {};
 };

@@ -203,6 +203,9 @@ ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file
   config.repeats = reader.integer("repeats", 1, {1, kMaxRepeats}, "samples", "answers per problem");
   reader.map("budget", "limits of one answer; at one, its sampler goes on without interventions",
              [&](ParamReader& nested) { config.budget = read_budget(nested); });
+  config.retriever =
+      reader.raw("retriever", "map", "what a sampler's retrievals are answered from");
+  reader.set_resolved("retriever", json_from_yaml(config.retriever));
   config.ask_policy = reader.choice(
       "ask_policy", "best", {std::begin(kAskPolicyNames), std::end(kAskPolicyNames)},
       "who answers a sampler's questions: the option held for best, the first named, any");

@@ -50,7 +50,8 @@ struct ExperimentConfig {
   std::vector<SamplerSpec> samplers;
   YAML::Node sweep;  ///< see sweep.h; undefined when absent
   int64_t repeats = 1;
-  Budget budget;                    ///< of each answer
+  YAML::Node retriever;  ///< {type: NAME, parameters...}; undefined: nothing is looked up
+  Budget budget;         ///< of each answer
   std::string ask_policy = "best";  ///< who answers a sampler's questions: one of kAskPolicyNames
   std::optional<AnalysisPlan> analysis;  ///< what is declared to be tested
   EngineOptions engine;                  ///< `engine:` and `trace:`; batch 0: chosen by the runner

@@ -197,6 +197,10 @@ std::vector<DeclarableCell> Plan::declarable_cells() const {
 Plan make_plan(const YAML::Node& root, const std::string& file, const Registries& registries) {
   Plan plan;
   plan.config = read_experiment(root, file);
+  Json retriever;
+  if (plan.config.retriever.IsDefined())
+    plan.retriever =
+        create_retriever(registries.retrievers, plan.config.retriever, file, &retriever);
   std::map<std::string, size_t> model_index, task_index;
   std::map<std::string, std::string> cell_of;  // id -> where it stands, for the message
   for (const CellSpec& spec : expand_cells(root, plan.config)) {
@@ -238,7 +242,8 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
                      {"sampler", sampler},
                      {"seed", cell.seed},
                      {"budget", budget_identity(cell.budget)},
-                     {"ask_policy", cell.ask_policy}};
+                     {"ask_policy", cell.ask_policy},
+                     {"retriever", retriever}};
     if (task.spec.options.chat_template) cell.identity["chat_format"] = model.chat->name();
     cell.id = sha256_hex(canonical_json(cell.identity)).substr(0, kCellIdDigits);
     const std::string what = "sampler '" + spec.sampler.name + "'" + where;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "experiments/experiment_config.h"
+#include "experiments/retrieval/retriever.h"
 #include "experiments/sweep.h"
 #include "lib/chat_template.h"
 #include "lib/tokenizer.h"
@@ -19,6 +20,7 @@ namespace surprisal {
 struct Registries {
   SamplerRegistry samplers = builtin_samplers();
   TaskRegistry tasks = builtin_tasks();
+  RetrieverRegistry retrievers = builtin_retrievers();
 };
 
 /// A model of the run, identified but not loaded.
@@ -74,6 +76,7 @@ struct Plan {
   ExperimentConfig config;
   std::vector<PlannedModel> models;
   std::vector<PlannedTask> tasks;
+  std::unique_ptr<Retriever> retriever;  ///< null: nothing is looked up
   std::vector<Cell> cells;
   std::map<std::pair<size_t, size_t>, std::vector<Prompt>> prompts;  ///< by (model, task)
   Json identity;              ///< of the run: what may not change under one name

@@ -60,6 +60,7 @@ class Generation {
 
   /// Returns when all is done or interrupted. @throws Error when a cell has failed
   void run(Session& session) {
+    warn_of_leaked_questions();
     for (size_t model = 0; model < plan_.models.size() && !stopped(); ++model) {
       const std::vector<Pending> pending = pending_of(model);
       if (!pending.empty()) run_model(plan_.models[model], pending, session);
@@ -77,6 +78,22 @@ class Generation {
     for (const CellGuard& guard : guards_)
       if (guard.failure()) return true;
     return false;
+  }
+
+  /// A retriever that holds the problems brings their answers, too.
+  void warn_of_leaked_questions() const {
+    if (!plan_.retriever) return;
+    int64_t asked = 0, held = 0;
+    for (const PlannedTask& task : plan_.tasks)
+      for (const size_t index : task.problems) {
+        const Problem& problem = task.task->problems()[index];
+        ++asked;
+        held += plan_.retriever->holds(problem.messages.back().content);
+      }
+    if (held > 0)
+      observer_.message("warning: the retriever holds " + std::to_string(held) + " of the " +
+                        std::to_string(asked) +
+                        " questions themselves: answers may be looked up, not found");
   }
 
   int64_t doc_id(const Pending& pending) const { return problem(pending).doc_id; }
@@ -143,6 +160,10 @@ class Generation {
     request.max_new_tokens = cell.max_new_tokens;
     request.budget = cell.budget;
     request.ask = ask_policy(cell.ask_policy);
+    if (plan_.retriever)
+      request.retrieve = [this](const std::string& query) {
+        return plan_.retriever->retrieve(query);
+      };
     request.stop_strings = model.stop_strings(*plan_.tasks[cell.task].task);
     request.stop_tokens = model.stop_tokens();
     request.extract_answer = [&task = *plan_.tasks[cell.task].task,

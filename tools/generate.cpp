@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include "experiments/engine.h"
+#include "experiments/retrieval/retriever.h"
 #include "experiments/sample.h"
 #include "lib/chat_template.h"
 #include "lib/json.h"
@@ -15,7 +16,7 @@ namespace {
 
 struct Options {
   std::string model, prompt, sampler = "{type: greedy}", dtype = "auto", device = "auto",
-                             ask = "auto";
+                             ask = "auto", retriever;
   uint64_t seed = 0;
   int64_t max_new_tokens = 256;
   int threads = 0;
@@ -67,6 +68,12 @@ int generate(const Options& options) {
   request.sampler = sampler.get();
   request.draws_key = draws_key(options.seed, sha256_hex(prompt), 0);
   request.max_new_tokens = options.max_new_tokens;
+  std::unique_ptr<Retriever> retriever;
+  if (!options.retriever.empty()) {
+    retriever = create_retriever(builtin_retrievers(), parse_yaml(options.retriever, "--retriever"),
+                                 "--retriever", nullptr);
+    request.retrieve = [&](const std::string& query) { return retriever->retrieve(query); };
+  }
   const bool to_a_person = options.ask == "person" || (options.ask == "auto" && person_is_there());
   request.ask = to_a_person             ? ask_person()
                 : options.ask == "auto" ? ask_policy("best")
@@ -139,6 +146,9 @@ int main(int argc, char** argv) {
             ->capture_default_str();
         app.add_option("--threads", options.threads, "Threads of the model (default: all cores)")
             ->check(CLI::PositiveNumber);
+        app.add_option("--retriever", options.retriever,
+                       "What retrievals are answered from, as YAML: '{type: calculator}', "
+                       "'{type: corpus, folder: notes/}'");
         app.add_option(
                "--ask", options.ask,
                "Who answers the sampler's questions: person (at this terminal), best, first "

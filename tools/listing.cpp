@@ -50,6 +50,16 @@ void print_models(std::ostream& out) {
 
 void print_listing(const std::string& what, const Registries& registries, std::ostream& out) {
   if (what == "models") return print_models(out);
+  if (what == "retrievers") {
+    for (const std::string& name : registries.retrievers.names()) {
+      const RetrieverEntry& entry = registries.retrievers.get(name);
+      out << name << ": " << entry.summary << "\n";
+      ParamReader reader = ParamReader::describing("retriever '" + name + "'");
+      entry.create(reader);
+      print_params(reader.docs(), out);
+    }
+    return;
+  }
   if (what == "samplers") {
     for (const std::string& name : registries.samplers.names()) {
       const SamplerEntry& entry = registries.samplers.get(name);

@@ -7,7 +7,7 @@
 
 namespace surprisal {
 
-/// Prints what an experiment can name: "samplers" and "tasks" with every parameter, its unit,
+/// Prints what an experiment can name: "samplers", "tasks" and "retrievers" with every parameter, its unit,
 /// bounds and default, as the code itself declares them; "models": the folders below data/models.
 void print_listing(const std::string& what, const Registries& registries, std::ostream& out);
 

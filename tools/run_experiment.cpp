@@ -49,9 +49,10 @@ void define_options(CLI::App& app, Arguments& args) {
       ->check(CLI::Range(1, 10'000'000));
   app.add_option("--output", args.output, "folder of run directories")->type_name("DIR");
   app.add_flag("--dry-run", args.dry_run, "print cells, prompts, tokens and time; run nothing");
-  app.add_option("--shard", args.shard, "compute part I of N only (not built yet: refused)")->type_name("I/N|auto");
+  app.add_option("--shard", args.shard, "compute part I of N only (not built yet: refused)")
+      ->type_name("I/N|auto");
   app.add_option("--list", args.list, "print what an experiment can name")
-      ->check(CLI::IsMember({"samplers", "tasks", "models"}));
+      ->check(CLI::IsMember({"samplers", "tasks", "models", "retrievers"}));
   app.add_flag("--fail-fast", args.fail_fast, "stop at the first cell that fails");
   app.add_option("--threads", args.threads, "threads of the arithmetic (default: all cores)")
       ->type_name("N")

@@ -85,6 +85,22 @@ AskRule read_ask_rule(ParamReader& params) {
   return rule;
 }
 
+RetrieveRule read_retrieve_rule(ParamReader& params) {
+  RetrieveRule rule{};
+  params.map("retrieve", "looking something up", [&](ParamReader& map) {
+    rule.query_tokens = map.integer("query_tokens", 64, {.min = 1, .max = 1e6}, "tokens",
+                                    "the last ones of the context are the query");
+    rule.when_text = map.string("when_text", "",
+                                "due in any state where the answer ends with this text (\"=\" for "
+                                "a calculator); empty: only where a state says so");
+    rule.pace = read_pace(map, 32, 4);
+    if (rule.pace.cooldown < 1)
+      throw map.error("cooldown",
+                      "must be at least 1: what is not found would be looked up forever");
+  });
+  return rule;
+}
+
 std::vector<TokenId> BranchRule::choose(const StepView& view, const ForkPredicate& fork) const {
   std::vector<TokenId> tokens;
   if (candidates == Candidates::kFork) {

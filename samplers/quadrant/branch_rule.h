@@ -73,4 +73,14 @@ struct AskRule {
 /// @throws Error(kConfig)
 AskRule read_ask_rule(ParamReader& params);
 
+/// When something is looked up, and with which words.
+struct RetrieveRule {
+  int64_t query_tokens;   ///< the last of the context, prompt included, are the query
+  std::string when_text;  ///< a retrieval is due in any state where the answer ends with this
+  Pace pace;
+};
+
+/// @throws Error(kConfig)
+RetrieveRule read_retrieve_rule(ParamReader& params);
+
 }  // namespace surprisal

@@ -54,10 +54,6 @@ StateRule read_rule(ParamReader& params, State state, const std::string& default
         const std::string action =
             map.choice("action", default_action, plain ? kPlainActions : kActions, "what is done");
         rule.action = action_of(action);
-        if (action == "retrieve")
-          throw map.error("action",
-                          "'retrieve' needs a retriever, which is not served yet; use argmax, "
-                          "chain, hotter, think, branch or ask");
         rule.otherwise = action_of(
             map.choice("otherwise", "chain", kPlainActions,
                        "what is done when a gate fails or an intervention is not allowed"));
@@ -123,9 +119,11 @@ QuadrantConfig::QuadrantConfig(ParamReader& params, const SamplerContext& contex
   think = read_think(params, context.tokenizer);
   branch = read_branch_rule(params);
   ask = read_ask_rule(params);
+  retrieve = read_retrieve_rule(params);
   gate = read_gate(params);
-  intervention = action_of(params.choice("intervention", "think", {"think", "branch", "ask"},
-                                         "what a control gate does when it fires"));
+  intervention =
+      action_of(params.choice("intervention", "think", {"think", "branch", "ask", "retrieve"},
+                              "what a control gate does when it fires"));
   max_probability_cut =
       params.number("max_probability_cut", 0.3, {.min = 0, .max = 1}, "",
                     "gate max_probability: an intervention is due while p1 is below this");

@@ -72,6 +72,7 @@ struct QuadrantConfig {
   ThinkRule think;
   BranchRule branch;
   AskRule ask;
+  RetrieveRule retrieve;
   ControlGate gate;
   double max_probability_cut, random_rate;
   ActionKind intervention;      ///< what the control gates do when they fire

@@ -11,21 +11,22 @@ namespace surprisal {
 
 class Quadrant::Memory : public SamplerState {
  public:
-  Memory(Reflection reflection_in, Turns branches_in, Turns questions_in,
+  Memory(Reflection reflection_in, Turns branches_in, Turns questions_in, Turns look_ups_in,
          std::unique_ptr<SamplerState> base_in, std::unique_ptr<SamplerState> hotter_in)
       : reflection(reflection_in),
         branches(branches_in),
         questions(questions_in),
+        look_ups(look_ups_in),
         base(std::move(base_in)),
         hotter(std::move(hotter_in)) {}
 
   std::unique_ptr<SamplerState> clone() const override {
-    return std::make_unique<Memory>(reflection, branches, questions, base->clone(),
+    return std::make_unique<Memory>(reflection, branches, questions, look_ups, base->clone(),
                                     hotter->clone());
   }
 
   Reflection reflection;
-  Turns branches, questions;
+  Turns branches, questions, look_ups;
   std::unique_ptr<SamplerState> base, hotter;  ///< of the two chains
 };
 
@@ -67,7 +68,8 @@ Needs Quadrant::needs() const {
 
 std::unique_ptr<SamplerState> Quadrant::start() const {
   return std::make_unique<Memory>(Reflection(config_.think), Turns(config_.branch.pace),
-                                  Turns(config_.ask.pace), base_->start(), hotter_->start());
+                                  Turns(config_.ask.pace), Turns(config_.retrieve.pace),
+                                  base_->start(), hotter_->start());
 }
 
 State Quadrant::classify(const DistributionStatistics& statistics) const {
@@ -124,6 +126,15 @@ std::vector<std::string> Quadrant::options(const StepView& view) const {
   return texts;
 }
 
+bool Quadrant::ends_with_trigger(const StepView& view) const {
+  const std::string& trigger = config_.retrieve.when_text;
+  if (trigger.empty() || tokenizer_ == nullptr) return false;
+  // A token spells a byte at least.
+  const auto answer = view.generated();
+  return tokenizer_->decode(answer.last(std::min(answer.size(), trigger.size())))
+      .ends_with(trigger);
+}
+
 std::optional<Action> Quadrant::intervention(ActionKind kind, const StepView& view,
                                              const Memory& memory) const {
   if (memory.reflection.is_active()) return std::nullopt;
@@ -144,6 +155,14 @@ std::optional<Action> Quadrant::intervention(ActionKind kind, const StepView& vi
       if (offered.size() < 2) return std::nullopt;
       return AskUser{config_.ask.question, std::move(offered)};
     }
+    case ActionKind::kRetrieve: {
+      if (!view.may_inject || tokenizer_ == nullptr ||
+          !memory.look_ups.may_happen(config_.retrieve.pace))
+        return std::nullopt;
+      const size_t length =
+          std::min(view.tokens.size(), static_cast<size_t>(config_.retrieve.query_tokens));
+      return Retrieve{tokenizer_->decode(view.tokens.last(length))};
+    }
     default:
       throw Error(ErrorCode::kInternal, "quadrant: not an intervention");
   }
@@ -152,6 +171,7 @@ std::optional<Action> Quadrant::intervention(ActionKind kind, const StepView& vi
 Decision Quadrant::intervene(Action action, ActionKind kind, Memory& memory) const {
   if (kind == ActionKind::kThink) memory.reflection.begin();
   if (kind == ActionKind::kBranch) memory.branches.happen(config_.branch.pace);
+  if (kind == ActionKind::kRetrieve) memory.look_ups.happen(config_.retrieve.pace);
   if (kind == ActionKind::kAsk) memory.questions.happen(config_.ask.pace);
   Decision decision;
   decision.action = std::move(action);
@@ -171,6 +191,8 @@ Decision Quadrant::decide(const StepView& view, SamplerState* state, const Draws
     gate = passes(rule, seen) ? Gate::kPassed : Gate::kFailed;
     if (gate == Gate::kFailed) action = rule.otherwise;
   }
+  if (config_.gate == ControlGate::kStates && ends_with_trigger(view))
+    action = ActionKind::kRetrieve;
   std::optional<Action> intervening;
   if (!reflecting && intervention_due(view, draws, action)) {
     const bool by_state = config_.gate == ControlGate::kStates;
@@ -223,6 +245,7 @@ void Quadrant::observe(TokenId token, TokenSource source, SamplerState* state) c
   auto& memory = static_cast<Memory&>(*state);
   memory.branches.step();
   memory.questions.step();
+  memory.look_ups.step();
   base_->observe(token, source, memory.base.get());
   hotter_->observe(token, source, memory.hotter.get());
 }
@@ -233,6 +256,7 @@ void Quadrant::carry_ledger(const SamplerState* latest, SamplerState* restored) 
   into.reflection.keep_ledger(from.reflection);
   into.branches.keep_ledger(from.branches);
   into.questions.keep_ledger(from.questions);
+  into.look_ups.keep_ledger(from.look_ups);
 }
 
 SamplerEntry Quadrant::entry() {

@@ -39,6 +39,8 @@ class Quadrant : public Sampler {
   Decision intervene(Action action, ActionKind kind, Memory& memory) const;
   Decision choose_token(ActionKind action, const StepView& view, Memory& memory,
                         const Draws& draws) const;
+  /// Whether the answer so far ends with the text that makes a retrieval due.
+  bool ends_with_trigger(const StepView& view) const;
   /// The texts of the most likely tokens, for a question.
   std::vector<std::string> options(const StepView& view) const;
 

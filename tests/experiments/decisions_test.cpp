@@ -319,6 +319,24 @@ TEST(Retrieve, InsertsWhatWasFound) {
   EXPECT_THROW(answer(model, sampler), Error);  // nobody to look things up
 }
 
+TEST(Retrieve, NothingFoundGoesOnOnce) {
+  const HandMadeModel model([](const std::vector<TokenId>&) -> std::map<TokenId, double> {
+    return {{0, 0.9}};
+  });
+  const auto finds_nothing = [](GenerationRequest& request) {
+    request.retrieve = [](const std::string&) { return ""; };
+  };
+  int asked = 0;
+  const ScriptedSampler once([&](const StepView&) -> std::optional<Action> {
+    if (asked++ == 0) return Retrieve{"what"};
+    return std::nullopt;
+  });
+  EXPECT_EQ(answer(model, once, finds_nothing).retrieved_tokens, 0);
+  const ScriptedSampler stubborn(
+      [](const StepView&) -> std::optional<Action> { return Retrieve{"what"}; });
+  EXPECT_THROW(answer(model, stubborn, finds_nothing), Error);
+}
+
 TEST(EditDistance, IsNormalised) {
   EXPECT_EQ(normalized_edit_distance("", ""), 0);
   EXPECT_EQ(normalized_edit_distance("abc", ""), 1);

@@ -208,9 +208,8 @@ TEST(Quadrant, RefusesWhatItCannotDo) {
     }
     return std::string("accepted");
   };
-  const std::string text = message("low_high:\n  action: retrieve");
-  EXPECT_THAT(text, HasSubstr("test.yaml:3"));
-  EXPECT_THAT(text, HasSubstr("needs a retriever"));
+  EXPECT_THAT(message("low_high:\n  action: retreive"), HasSubstr("test.yaml:3"));
+  EXPECT_THAT(message("retrieve: {cooldown: 0}"), HasSubstr("at least 1"));
   EXPECT_THAT(message("branch: {width: 1}"), HasSubstr("width"));
   EXPECT_THAT(message("branch: {stop_at: sentense}"), HasSubstr("sentence"));
   EXPECT_THAT(message("reflecting: think"), HasSubstr("reflecting"));
