@@ -76,6 +76,7 @@ StepView Answer::view() const {
   StepView view;
   view.logits = evaluation.logits;
   view.statistics = &evaluation.statistics;
+  view.shared = &evaluation.shared;
   // Only what the sampler asked for: what a trace or another answer needs must not change
   // decisions.
   const Needs needs = request_.sampler->needs();

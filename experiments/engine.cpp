@@ -7,6 +7,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <tuple>
 #include <unordered_set>
 #include <utility>
 
@@ -87,19 +88,22 @@ class Engine::Impl {
   const EngineCounters& counters() const { return counters_; }
 
  private:
-  /// A prompt, and with sharing off the number of the request, so that every one has its own tree.
-  using TreeKey = std::pair<std::vector<TokenId>, int64_t>;
+  /// A prompt, whether a gap follows it, and with sharing off the number of the request, so that
+  /// every one has its own tree.
+  using TreeKey = std::tuple<std::vector<TokenId>, bool, int64_t>;
 
   /// Takes in requests until the frontier fills the batch; those with a known prompt always, since
   /// they share what is computed anyway.
   void admit(const std::function<std::optional<GenerationRequest>()>& next) {
     while (upcoming_) {
       check(*upcoming_);
-      TreeKey key = {upcoming_->prompt, options_.sharing ? 0 : ++unshared_};
+      const bool gap = upcoming_->sampler->needs().position_gap;
+      TreeKey key = {upcoming_->prompt, gap, options_.sharing ? 0 : ++unshared_};
       auto tree = trees_.find(key);
       if (tree == trees_.end()) {
         if (static_cast<int64_t>(frontier().size()) >= options_.batch) break;
-        tree = trees_.emplace(std::move(key), std::make_unique<TokenTree>(upcoming_->prompt)).first;
+        tree = trees_.emplace(std::move(key), std::make_unique<TokenTree>(upcoming_->prompt, gap))
+                   .first;
       }
       answers_.emplace_back(std::move(*upcoming_), *tree->second, setting_, on_token_);
       upcoming_ = next();
@@ -183,7 +187,12 @@ class Engine::Impl {
                       std::to_string(waiting.front()->end) + "; raise engine.memory_bytes");
 
     std::vector<ModelRow> rows;
-    for (size_t i = 0; i < chosen.size(); ++i) rows.push_back({chosen[i]->sequence, fed[i]});
+    for (size_t i = 0; i < chosen.size(); ++i) {
+      ModelRow row = {chosen[i]->sequence, fed[i]};
+      const TokenTree& tree = *chosen[i]->tree;
+      if (tree.position_gap()) row.gap_at = static_cast<int64_t>(tree.prompt().size());
+      rows.push_back(row);
+    }
     ForwardRequest request;
     for (const Answer& answer : answers_) {
       const Needs needs = answer.needs();
@@ -216,6 +225,7 @@ class Engine::Impl {
       Evaluation& evaluation = node.evaluation;
       if (evaluation.logits.empty()) remembered_.push_back(&node);
       evaluation.logits = copy_row(logits, b);
+      evaluation.shared = {};
       evaluation.statistics = distribution_statistics(evaluation.logits);
       if (request.attention_statistics) {
         evaluation.has_attention = true;
@@ -232,6 +242,7 @@ class Engine::Impl {
       if (request.padded_slots > 0) {
         evaluation.padded_slots = request.padded_slots;
         evaluation.padded = {};
+        evaluation.padded.slots = request.padded_slots;
         const auto heads = row(padded, b);
         for (size_t h = 0; h < heads.size(); h += 2) {
           evaluation.padded.entropy.push_back(heads[h]);

@@ -4,7 +4,8 @@
 
 namespace surprisal {
 
-TokenTree::TokenTree(std::vector<TokenId> prompt) : prompt_(std::move(prompt)) {
+TokenTree::TokenTree(std::vector<TokenId> prompt, bool position_gap)
+    : prompt_(std::move(prompt)), position_gap_(position_gap) {
   TokenNode& node = nodes_.emplace_back();
   node.tree = this;
   node.token = prompt_.back();

@@ -11,6 +11,7 @@
 #include "lib/distribution.h"
 #include "lib/tokenizer.h"
 #include "models/kv_cache.h"
+#include "samplers/row_cache.h"
 
 namespace surprisal {
 
@@ -19,6 +20,7 @@ namespace surprisal {
 struct Evaluation {
   std::vector<float> logits;  ///< [V]; empty: not known, or forgotten
   DistributionStatistics statistics;
+  mutable RowCache shared;  ///< what samplers found out about `logits`
   bool has_attention = false;
   std::vector<float> attention_per_head;   ///< [L, H, kHeadStatistics]
   std::vector<float> attention_per_layer;  ///< [L, kLayerStatistics]
@@ -49,12 +51,14 @@ struct TokenNode {
 /// Requests with the same prompt walk the same tree.
 class TokenTree {
  public:
-  explicit TokenTree(std::vector<TokenId> prompt);
+  /// @param position_gap  what follows the prompt is rotated one position late (Needs)
+  explicit TokenTree(std::vector<TokenId> prompt, bool position_gap = false);
   TokenTree(const TokenTree&) = delete;
   TokenTree& operator=(const TokenTree&) = delete;
 
   TokenNode& root() { return nodes_.front(); }
   std::span<const TokenId> prompt() const { return prompt_; }
+  bool position_gap() const { return position_gap_; }
   /// The child of `node` that goes on with `token`, made if need be.
   TokenNode& child(TokenNode& node, TokenId token);
   /// Tokens of context positions [from, node.end) on the path to `node`.
@@ -66,6 +70,7 @@ class TokenTree {
 
  private:
   std::vector<TokenId> prompt_;
+  bool position_gap_;
   std::deque<TokenNode>
       nodes_;  // stable addresses; flat, so that long answers need no deep recursion
 };

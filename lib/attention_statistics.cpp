@@ -133,6 +133,7 @@ PaddedAttentionStatistics padded_attention_statistics(std::span<const float> sco
     throw Error(ErrorCode::kConfig, "a cache of " + std::to_string(slots) + " slots cannot hold " +
                                         std::to_string(valid) + " keys; raise cache_slots");
   PaddedAttentionStatistics result;
+  result.slots = slots;
   std::vector<float> row(total);
   std::vector<double> p(head_count * total);
   for (size_t h = 0; h < head_count; ++h) {

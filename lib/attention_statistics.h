@@ -56,6 +56,7 @@ AttentionMeans attention_means(const AttentionStatistics& statistics,
 /// inside the softmax: what Entropix measures (reference: xjdr-alt/entropix@e55e9a3 model.py,
 /// sampler.py). Padding merges in closed form.
 struct PaddedAttentionStatistics {
+  int64_t slots = 0;
   std::vector<float> entropy;         ///< [H] nats
   std::vector<float> mean_abs_score;  ///< [H] sum |score| / slots
   double mean_abs_deviation = 0;      ///< mean over heads and slots of |P - mean over heads of P|

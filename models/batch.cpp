@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "lib/error.h"
@@ -57,7 +58,9 @@ Batch make_batch(std::span<const ModelRow> rows, KVCache& cache, const ForwardRe
       batch.position_of.push_back(position);
     }
     batch.rows.push_back({blocks, first, count, begin});
-    batch.ranges.push_back({first, count});
+    const int64_t before_gap = std::clamp<int64_t>(row.gap_at - first, 0, count);
+    if (before_gap > 0) batch.ranges.push_back({first, before_gap});
+    if (before_gap < count) batch.ranges.push_back({first + before_gap + 1, count - before_gap});
   }
   return batch;
 }

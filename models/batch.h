@@ -16,7 +16,7 @@ struct Batch {
   std::vector<int64_t> token_ids;               ///< [N]
   std::vector<int64_t> block_numbers, offsets;  ///< [N] where each token's key and value go
   std::vector<AttentionRow> rows;
-  std::vector<RotaryEmbedding::Range> ranges;  ///< the rows' positions
+  std::vector<RotaryEmbedding::Range> ranges;  ///< the rows' positions, gaps counted
   std::vector<int64_t> selected;               ///< [Q] token indices
   std::vector<int64_t> row_of;                 ///< [Q]
   std::vector<int64_t> position_of;            ///< [Q]

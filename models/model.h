@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -20,6 +21,8 @@ namespace surprisal {
 struct ModelRow {
   KVCache::SequenceId sequence;
   std::span<const TokenId> tokens;  ///< >= 1
+  /// Tokens from this place of the sequence on are rotated as if one place later.
+  int64_t gap_at = std::numeric_limits<int64_t>::max();
 };
 
 /// What a forward pass must return beside writing the cache. "Selected queries" are the last token

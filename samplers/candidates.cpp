@@ -6,15 +6,18 @@
 
 namespace surprisal {
 
-Candidates::Candidates(std::span<const float> row, const DistributionStatistics& statistics)
+Candidates::Candidates(std::span<const float> row, const DistributionStatistics& statistics,
+                       RowCache* shared)
     : values_(row),
+      shared_(shared),
       size_(static_cast<size_t>(statistics.support)),
       maximum_(row[static_cast<size_t>(statistics.argmax)]),
       statistics_(statistics) {}
 
 const DistributionStatistics& Candidates::statistics() const {
   if (!statistics_) {
-    statistics_ = distribution_statistics(values_, scale_);
+    statistics_ = shared_ != nullptr && is_whole_row() ? shared_->statistics(values_, scale_)
+                                                       : distribution_statistics(values_, scale_);
     statistics_->argmax = token(static_cast<size_t>(statistics_->argmax));
   }
   return *statistics_;
@@ -24,7 +27,13 @@ std::span<const Candidates::Ranked> Candidates::top(size_t count) const {
   count = std::min(count, size_);
   if (ranked_.size() < count) {
     ranked_.clear();
-    for (const auto& [index, value] : top_logits(values_, count))
+    std::vector<RankedLogit> own;
+    std::span<const RankedLogit> found;
+    if (shared_ != nullptr && is_whole_row())
+      found = shared_->top(values_, count);
+    else
+      found = own = top_logits(values_, count);
+    for (const auto& [index, value] : found)
       ranked_.push_back({token(static_cast<size_t>(index)), scale_ * value});
   }
   return std::span(ranked_).first(count);
@@ -49,6 +58,14 @@ void Candidates::keep_ranked(std::span<const Ranked> ranked) {
 }
 
 void Candidates::keep_from(double threshold, size_t min_keep) {
+  if (shared_ != nullptr && is_whole_row()) {  // the known top may say it all
+    top(1);
+    const auto above = std::find_if(ranked_.begin(), ranked_.end(), [&](const Ranked& candidate) {
+      return candidate.logit < threshold;
+    });
+    if (above != ranked_.end())
+      return keep_top(std::max(min_keep, static_cast<size_t>(above - ranked_.begin())));
+  }
   size_t count = 0;
   for_each([&](TokenId, double logit) { count += logit >= threshold; });
   if (count < min_keep)

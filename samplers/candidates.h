@@ -11,6 +11,7 @@
 
 #include "lib/distribution.h"
 #include "lib/tokenizer.h"
+#include "samplers/row_cache.h"
 
 namespace surprisal {
 
@@ -26,7 +27,9 @@ class Candidates {
 
   /// @param row         [V] raw logits; must outlive this object
   /// @param statistics  of `row`
-  Candidates(std::span<const float> row, const DistributionStatistics& statistics);
+  /// @param shared      what others found out about `row`, or null; must outlive this object
+  Candidates(std::span<const float> row, const DistributionStatistics& statistics,
+             RowCache* shared = nullptr);
 
   size_t size() const { return size_; }
   double max_logit() const { return scale_ * maximum_; }
@@ -110,10 +113,12 @@ class Candidates {
                : static_cast<float>(std::clamp(value, -kLargest, kLargest));
   }
   TokenId token(size_t i) const { return tokens_.empty() ? static_cast<TokenId>(i) : tokens_[i]; }
+  bool is_whole_row() const { return owned_.empty(); }
   void replace(std::vector<TokenId> tokens, std::vector<float> values);
 
   std::span<const float> values_;  ///< the row, or owned_
   std::vector<float> owned_;
+  RowCache* shared_;
   std::vector<TokenId> tokens_;  ///< of values_; empty: the index is the token
   double scale_ = 1;
   size_t size_;

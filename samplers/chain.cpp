@@ -128,7 +128,7 @@ std::unique_ptr<SamplerState> Chain::start() const {
 Decision Chain::decide(const StepView& view, SamplerState* state, const Draws& draws) const {
   auto& states = static_cast<ChainState&>(*state);
   const StepContext context{view, draws};
-  Candidates candidates(view.logits, *view.statistics);
+  Candidates candidates(view.logits, *view.statistics, view.shared);
   for (size_t i = 0; i < steps_.size(); ++i) steps_[i]->apply(candidates, context, states.of(i));
   Decision decision = sample(candidates, draws, view.want_distribution);
   const TokenId token = std::get<Emit>(decision.action).token;

@@ -15,9 +15,11 @@ namespace surprisal {
 /// Which of a position's draws serves what. A purpose's number never changes, so that two chains
 /// with a step in common share that step's randomness.
 enum DrawPurpose : uint32_t {
-  kTokenDraw = 0,  ///< Gumbel noise of the token choice
-  kGateDraw = 1,   ///< whether a random control gate fires
-  kXtcDraw = 16,   ///< 16 and above: a chain step's own, one number a step name
+  kTokenDraw = 0,       ///< Gumbel noise of the token choice
+  kGateDraw = 1,        ///< whether a random control gate fires
+  kXtcDraw = 16,        ///< 16 and above: a chain step's own, one number a step name
+  kDirichletDraw = 24,  ///< gamma numbers of Entropix's Dirichlet draws
+  kRaceDraw = 32,       ///< 32 and above: further draws of Entropix's races
 };
 
 /// What a step may look at besides the candidates.

@@ -16,6 +16,7 @@
 #include "lib/registry.h"
 #include "lib/tokenizer.h"
 #include "samplers/decision.h"
+#include "samplers/row_cache.h"
 
 namespace surprisal {
 
@@ -23,6 +24,9 @@ namespace surprisal {
 struct Needs {
   bool attention = false;    ///< AttentionStatistics of all layers
   int64_t padded_slots = 0;  ///< > 0: PaddedAttentionStatistics with that many slots
+  /// The answer's first token takes the position after the next, as faithful Entropix has it: a
+  /// context of its own, which shares nothing but the prompt with others.
+  bool position_gap = false;
 };
 
 /// Everything a sampler may look at before it decides on the next token.
@@ -31,6 +35,7 @@ struct StepView {
   const DistributionStatistics* statistics = nullptr;           ///< of `logits`; never null
   const AttentionStatistics* attention = nullptr;               ///< null unless needed
   const PaddedAttentionStatistics* padded_attention = nullptr;  ///< null unless needed
+  RowCache* shared = nullptr;  ///< of the row, where several requests may look at it; may be null
   std::span<const TokenId> tokens;  ///< the context: prompt, then the answer so far
   int64_t prompt_length = 0;
   /// What the answer's budgets still allow; a sampler falls back to its chain when an action is
@@ -63,6 +68,10 @@ class Sampler {
 
   /// The state before the first token; null for samplers without memory.
   virtual std::unique_ptr<SamplerState> start() const { return nullptr; }
+
+  /// Told of the logits at each position of the prompt, in order, before the first decision, where
+  /// they are at hand (try_sampler's `prompt_logits`; the engine computes the last position only).
+  virtual void observe_prompt(std::span<const float> /*logits*/, SamplerState* /*state*/) const {}
 
   /// @throws Error(kNumeric) on a row that cannot be sampled from
   virtual Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const = 0;

@@ -152,6 +152,12 @@ class Trial {
   Trial(const Sampler& sampler, uint64_t key)
       : sampler_(sampler), state_(sampler.start()), key_(key) {}
 
+  void read_prompt(const Json& request) {
+    if (!request.contains("prompt_logits")) return;
+    for (const Json& row : list_of(request, "prompt_logits"))
+      sampler_.observe_prompt(logits_of({{"logits", row}}), state_.get());
+  }
+
   Json step(const Json& request) {
     if (!request.is_object()) throw bad_request("a step must be an object");
     const std::vector<float> logits = logits_of(request);
@@ -215,8 +221,8 @@ Json run_trial(const Json& request, const SamplerRegistry& registry,
   if (!request.contains("sampler")) throw bad_request("'sampler' is required");
   for (const auto& [key, value] : request.items()) {
     static const std::vector<std::string> known = {
-        "sampler",          "logits", "probs",       "history", "prompt_length",
-        "attention_scores", "id",     "valid_slots", "seed",    "steps"};
+        "sampler", "logits",      "probs", "history", "prompt_length", "attention_scores",
+        "id",      "valid_slots", "seed",  "steps",   "prompt_logits"};
     if (std::find(known.begin(), known.end(), key) == known.end())
       throw unknown_name_error("key", key, known, "request");
   }
@@ -225,6 +231,7 @@ Json run_trial(const Json& request, const SamplerRegistry& registry,
   const auto seed =
       static_cast<uint64_t>(integer_of(request, "seed", 0, 0, std::numeric_limits<int64_t>::max()));
   Trial trial(*sampler, draws_key(seed, "", 0));
+  trial.read_prompt(request);
   if (!request.contains("steps")) return trial.step(request);
   Json results = Json::array();
   for (const Json& step : list_of(request, "steps")) results.push_back(trial.step(step));

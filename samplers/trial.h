@@ -15,6 +15,7 @@ namespace surprisal {
 ///   valid_slots       how many of the S are real; the S are then the whole padded cache. Without
 ///   it
 ///                     all S are, and a sampler that pads does so to its own number of slots.
+///   prompt_logits     rows at the positions of the prompt, for samplers that look at them
 ///   seed              0
 ///   steps             instead of the row's keys: a list of such rows, between which the sampler's
 ///                     state is carried; a step without `history` goes on from the step before

@@ -105,7 +105,7 @@ CpuStep::Slab CpuStep::next_slab(const Batch& batch, int64_t begin, bool keep) c
 
 void CpuStep::prepare_rotation(const Batch& batch) {
   int64_t longest = 0;
-  for (const AttentionRow& row : batch.rows) longest = std::max(longest, row.first + row.count);
+  for (const auto& range : batch.ranges) longest = std::max(longest, range.first + range.count);
   const bool dynamic = config_.rope.type == RopeConfig::Type::kDynamic;
   const bool own = dynamic && longest > config_.max_position_embeddings;
   if (own) {
@@ -122,9 +122,10 @@ void CpuStep::prepare_rotation(const Batch& batch) {
               *sin = rotation.sin.const_data_ptr<float>();
   cos_.clear();
   sin_.clear();
-  for (const AttentionRow& row : batch.rows) {
-    for (int64_t i = 0; i < row.count; ++i) {
-      const int64_t at = (own ? row.begin + i : row.first + i) * config_.head_dim;
+  int64_t token = 0;
+  for (const auto& range : batch.ranges) {
+    for (int64_t i = 0; i < range.count; ++i, ++token) {
+      const int64_t at = (own ? token : range.first + i) * config_.head_dim;
       cos_.push_back(cos + at);
       sin_.push_back(sin + at);
     }

@@ -8,8 +8,6 @@
 namespace surprisal {
 namespace {
 
-constexpr TokenId kEllipsis = 2564;  // " ..." in Llama 3's vocabulary
-
 float number(ParamReader& params, const char* name, double default_value, const char* unit,
              const char* description, Range range = {}) {
   return static_cast<float>(params.number(name, default_value, range, unit, description));
@@ -17,12 +15,11 @@ float number(ParamReader& params, const char* name, double default_value, const 
 
 }  // namespace
 
-EntropixConfig::EntropixConfig(ParamReader& p, const SamplerContext& context)
+EntropixConfig::EntropixConfig(ParamReader& p)
     : temp(number(p, "temp", 0.666, "", "base temperature", {.min = 0, .min_exclusive = true})),
-      top_p(number(p, "top_p", 0.90, "", "base top_p (inverted: see the README)",
-                   {.min = 0, .max = 1})),
+      top_p(number(p, "top_p", 0.90, "", "base top_p", {.min = 0, .max = 1})),
       top_k(p.integer("top_k", 27, {.min = 1, .max = 1e6}, "tokens", "base top_k")),
-      min_p(number(p, "min_p", 0.03, "", "accepted, and without effect as in the original",
+      min_p(number(p, "min_p", 0.03, "", "base min_p, without effect until min_p_dead is fixed",
                    {.min = 0, .max = 1})),
       low_ent_thresh(number(p, "low_ent_thresh", 0.1, "bits", "entropy below it is low")),
       med_ent_thresh(number(p, "med_ent_thresh", 3.0, "bits", "entropy above it allows high/high")),
@@ -52,23 +49,14 @@ EntropixConfig::EntropixConfig(ParamReader& p, const SamplerContext& context)
           p.number("ada_top_k_int", 0.3, {}, "", "between: top_k per interaction strength")),
       ada_top_k_agree(
           p.number("ada_top_k_agree", 0.2, {}, "", "between: top_k less per agreement")),
-      ada_min_p(number(p, "ada_min_p", 0.5, "", "accepted, and without effect as in the original")),
+      ada_min_p(number(p, "ada_min_p", 0.5, "",
+                       "between: min_p less per H + V, without effect until min_p_dead is fixed")),
       ada_score_logits_ent(number(p, "ada_score_logits_ent", 0.1, "", "score: 1 - H")),
       ada_score_attn_ent(number(p, "ada_score_attn_ent", 0.2, "", "score: 1 - attention H")),
       ada_score_logits_vent(number(p, "ada_score_logits_vent", 0.3, "", "score: 1 - V")),
       ada_score_attn_vent(number(p, "ada_score_attn_vent", 0.4, "", "score: 1 - attention V")),
       ada_score_agree(number(p, "ada_score_agree", 0.5, "", "score: agreement")),
-      ada_score_int(number(p, "ada_score_int", 0.6, "", "score: interaction strength")),
-      clarifying_token(static_cast<TokenId>(
-          p.integer("clarifying_token", kEllipsis, {.min = 0, .max = 0x7fffffff}, "token id",
-                    "high/low: emitted once; the default is ' ...' in Llama 3's vocabulary"))),
-      cache_slots(p.integer("cache_slots", 4096, {.min = 1, .max = 1 << 20}, "slots",
-                            "length of the cache whose empty slots enter the attention metrics")) {
-  if (context.vocab_size > 0 && clarifying_token >= context.vocab_size)
-    throw p.error("clarifying_token", "token " + std::to_string(clarifying_token) +
-                                          " is outside the model's vocabulary of " +
-                                          std::to_string(context.vocab_size));
-}
+      ada_score_int(number(p, "ada_score_int", 0.6, "", "score: interaction strength")) {}
 
 RaceSettings EntropixConfig::adaptive_settings(const EntropixMetrics& m) const {
   const float temperature =
@@ -79,7 +67,9 @@ RaceSettings EntropixConfig::adaptive_settings(const EntropixMetrics& m) const {
       static_cast<double>(top_k) *
       (1 + ada_top_k_int * m.interaction_strength - ada_top_k_agree * m.agreement);
   const float rounded = std::nearbyint(static_cast<float>(top_k_adapted));
-  return {temperature, top_p_adapted, static_cast<int64_t>(std::clamp(rounded, 1.0F, 100.0F))};
+  const float uncertainty = m.logits_entropy + m.logits_varentropy;
+  return {temperature, top_p_adapted, static_cast<int64_t>(std::clamp(rounded, 1.0F, 100.0F)),
+          std::clamp(min_p * (1 - ada_min_p * uncertainty), 0.01F, 0.5F)};
 }
 
 float EntropixConfig::adaptive_confidence(const EntropixMetrics& m) const {
@@ -93,14 +83,6 @@ double EntropixConfig::nearest_margin(const EntropixMetrics& m) const {
   return nearest_to_zero({m.logits_entropy - low_ent_thresh, m.logits_entropy - med_ent_thresh,
                           m.logits_entropy - high_ent_thresh, m.logits_varentropy - low_vent_thresh,
                           m.logits_varentropy - high_vent_thresh});
-}
-
-std::string entropix_label(const SamplerContext& context) {
-  const Tokenizer* tokenizer = context.tokenizer;
-  if (tokenizer == nullptr) return {};
-  const bool is_llama3 = tokenizer->vocab_size() > kEllipsis &&
-                         tokenizer->decode(std::span<const TokenId>(&kEllipsis, 1)) == " ...";
-  return is_llama3 ? "" : "untuned port";
 }
 
 }  // namespace surprisal

@@ -9,12 +9,12 @@
 
 namespace surprisal {
 
-/// The parameters of Entropix's adaptive samplers under their original names and with their
+/// The parameters of v2_jax and v2_torch under their original names and with their
 /// original defaults, in float32 as they were used; entropies in bits.
 /// Source: xjdr-alt/entropix@e55e9a3 entropix/sampler.py SamplerConfig.
 struct EntropixConfig {
   /// @throws Error(kConfig)
-  EntropixConfig(ParamReader& params, const SamplerContext& context);
+  explicit EntropixConfig(ParamReader& params);
 
   float temp, top_p;
   int64_t top_k;
@@ -29,18 +29,13 @@ struct EntropixConfig {
   float ada_min_p;
   float ada_score_logits_ent, ada_score_attn_ent, ada_score_logits_vent, ada_score_attn_vent;
   float ada_score_agree, ada_score_int;
-  TokenId clarifying_token;
-  int64_t cache_slots;
 
-  /// Temperature, top_p and top_k of the adaptive state.
+  /// Temperature, top_p, top_k and min_p of the adaptive state.
   RaceSettings adaptive_settings(const EntropixMetrics& metrics) const;
   /// What the adaptive state's score adds to ln p of a token.
   float adaptive_confidence(const EntropixMetrics& metrics) const;
   /// Signed distance to the nearest of the five thresholds, in bits or bits^2.
   double nearest_margin(const EntropixMetrics& metrics) const;
 };
-
-/// "untuned port" on a tokenizer other than Llama 3's, whose token 2564 is " ...".
-std::string entropix_label(const SamplerContext& context);
 
 }  // namespace surprisal

@@ -2,7 +2,7 @@
 """Runs the real Entropix samplers on random rows: the oracle of `type: entropix`.
 
 Needs a clone of github.com/xjdr-alt/entropix (Apache-2.0) and, for its JAX versions,
-`pip install jax==0.4.34 jaxlib==0.4.34 chex==0.1.87`. Two uses:
+`pip install jax==0.4.34 jaxlib==0.4.34 chex==0.1.87`; for v2_torch, torch. Two uses:
 
   entropix_reference.py CLONE --variant v2_jax --cases 60 > tests/samplers/data/entropix_v2_jax.jsonl
   entropix_reference.py CLONE --variant v2_jax --cases 5000 --vocab 2048 --compare build/release/bin/try_sampler
@@ -12,6 +12,7 @@ The second pipes the requests through try_sampler and reports every difference.
 """
 
 import argparse
+import ast
 import importlib
 import json
 import pathlib
@@ -21,7 +22,8 @@ import tempfile
 
 import numpy as np
 
-COMMITS = {"v2_jax": "e55e9a3"}
+COMMITS = {"v1": "a5e83a4", "v2_jax": "e55e9a3", "v2_torch": "e55e9a3", "v3_70b": "cdb6f6f",
+           "v4_server": "9d41be6"}
 
 
 def checkout(clone, variant, folder):
@@ -62,22 +64,99 @@ def random_case(rng, vocab, heads, slots):
 STATES = {"LELV": "low_low", "HELV": "high_low", "LEHV": "low_high", "HEHV": "high_high"}
 
 
-def run_v2_jax(cases):
+def scalars(metrics):
+    return {k: float(np.asarray(v).reshape(-1)[0]) for k, v in metrics.items()}
+
+
+def first_token(token):
+    return int(np.asarray(token).reshape(-1)[0])
+
+
+def jax_inputs(case):
     import jax.numpy as jnp
+    return (jnp.array(case["logits"], jnp.float32)[None, None, :],
+            jnp.array(case["attention_scores"], jnp.float32)[None, :, None, :],
+            jnp.array(case["history"], jnp.int32)[:, None])
+
+
+def definitions(path, names, replacements):
+    """Executes the imports of numeric libraries and the named definitions of a source file."""
+    source = pathlib.Path(path).read_text()
+    for old, new in replacements.items():
+        source = source.replace(old, new)
+    wanted = []
+    for node in ast.parse(source).body:
+        imported = [alias.name for alias in getattr(node, "names", [])]
+        module = getattr(node, "module", "") or ""
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and (
+                module in ("typing",) or any(n.split(".")[0] in ("jax", "torch") for n in imported)):
+            wanted.append(node)
+        elif isinstance(node, ast.FunctionDef) and node.name in names:
+            wanted.append(node)
+        elif isinstance(node, ast.Assign) and node.targets[0].id in names:
+            wanted.append(node)
+    scope = {}
+    exec(compile(ast.Module(wanted, []), path, "exec"), scope)
+    return scope
+
+
+def run_v1(cases, folder):
+    names = {"LN_2", "calculate_varentropy_logsoftmax", "multinomial_sample_one", "_sample", "sample"}
+    for case in cases:
+        logits, _, history = jax_inputs(case)
+        scope = definitions(f"{folder}/entropix/main.py", names,
+                            {"2564": str(case["clarifying_token"])})
+        entropy, varentropy = scope["calculate_varentropy_logsoftmax"](logits)
+        yield {"token": first_token(scope["sample"](history, logits)),
+               "metrics": scalars({"logits_entropy": entropy, "logits_varentropy": varentropy})}
+
+
+def run_v2_jax(cases, _):
     sampler = importlib.import_module("entropix.sampler")
     config = sampler.SamplerConfig()
     for case in cases:
-        logits = jnp.array(case["logits"], jnp.float32)[None, None, :]
-        scores = jnp.array(case["attention_scores"], jnp.float32)[None, :, None, :]
-        history = jnp.array(case["history"], jnp.int32)[:, None]
+        logits, scores, history = jax_inputs(case)
         token = sampler.sample(history, logits, scores, config,
                                clarifying_question_token=case["clarifying_token"])
-        metrics = {k: float(np.asarray(v).reshape(-1)[0])
-                   for k, v in sampler.calculate_metrics(logits, scores).items()}
-        yield {"token": int(np.asarray(token).reshape(-1)[0]), "metrics": metrics}
+        yield {"token": first_token(token),
+               "metrics": scalars(sampler.calculate_metrics(logits, scores))}
 
 
-RUNNERS = {"v2_jax": run_v2_jax}
+def run_v2_torch(cases, folder):
+    import torch
+    path = pathlib.Path(f"{folder}/entropix/torch_sampler.py")
+    for case in cases:  # a fresh generator and its own clarifying token each
+        scope = {}
+        exec(path.read_text().replace("2564", str(case["clarifying_token"])), scope)
+        logits = torch.tensor(case["logits"])[None, None, :]
+        scores = torch.tensor(case["attention_scores"])[None, :, None, :]
+        history = torch.tensor(case["history"])[None, :]
+        yield {"token": first_token(scope["sample"](history, logits, scores)),
+               "metrics": scalars(scope["calculate_metrics"](logits, scores))}
+
+
+def run_v3_70b(cases, _):
+    sampler = importlib.import_module("entropix.sampler")
+    config = sampler.SamplerConfig()
+    for case in cases:
+        logits, scores, _ = jax_inputs(case)
+        token = sampler.sample(logits, scores, config,
+                               clarifying_question_token=case["clarifying_token"])
+        yield {"token": first_token(token),
+               "metrics": scalars(sampler.calculate_metrics(logits, scores))}
+
+
+def run_v4_server(cases, _):
+    sampler = importlib.import_module("entropix.sampler")
+    for case in cases:
+        logits, scores, _ = jax_inputs(case)
+        token = sampler.sample(logits, scores, clarifying_question_token=case["clarifying_token"])
+        yield {"token": first_token(token),
+               "metrics": scalars(sampler.calculate_metrics(logits, scores))}
+
+
+RUNNERS = {"v1": run_v1, "v2_jax": run_v2_jax, "v2_torch": run_v2_torch, "v3_70b": run_v3_70b,
+           "v4_server": run_v4_server}
 
 
 def request_of(case, variant):
@@ -123,7 +202,7 @@ def main():
              for _ in range(options.cases)]
     with tempfile.TemporaryDirectory() as folder:
         checkout(options.clone, options.variant, pathlib.Path(folder))
-        expected = list(RUNNERS[options.variant](cases))
+        expected = list(RUNNERS[options.variant](cases, folder))
     requests = [request_of(case, options.variant) for case in cases]
     if options.compare:
         return 1 if compare(options.compare, requests, expected) else 0

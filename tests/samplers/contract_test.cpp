@@ -3,9 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
+#include <future>
 
 #include "samplers/chain_step.h"
+#include "samplers/entropix/defects.h"
 #include "tests/samplers/sampler_fixture.h"
 
 namespace surprisal {
@@ -23,39 +24,21 @@ struct Subject {
   std::string name, yaml;
 };
 
-/// Settings that make a rule act whose defaults are off.
-std::string active_settings(const std::string& step) {
-  static const std::map<std::string, std::string> active = {
-      {"adaptive_p", "{target: 0.3}"},
-      {"banned_tokens", "{tokens: [3, 5]}"},
-      {"dry", "{multiplier: 0.8, allowed_length: 1, breakers: [[9]]}"},
-      {"dynatemp", "{temp: 1, range: 0.5}"},
-      {"frequency", "{frequency: 0.5}"},
-      {"logit_bias", "{bias: {1: 2.0, 7: -1}}"},
-      {"no_repeat_ngram", "{n: 1}"},
-      {"penalties", "{repeat: 1.2, frequency: 0.1, presence: 0.2}"},
-      {"presence", "{presence: 0.5}"},
-      {"quadratic", "{smoothing_factor: 0.3, smoothing_curve: 1.5}"},
-      {"repetition", "{repeat: 1.3}"},
-      {"tail_free", "{z: 0.9}"},
-      {"top_a", "{a: 0.2}"},
-      {"typical", "{p: 0.8}"},
-      {"xtc", "{probability: 0.5, threshold: 0.05}"},
-  };
-  const auto found = active.find(step);
-  return found == active.end() ? "{}" : found->second;
-}
-
 /// Every sampler with its defaults, and a chain of each step alone in each dialect.
 std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const std::string& name : builtin_samplers().names())
     all.push_back({name, "{type: " + name + "}"});
+  for (const std::string_view variant : kEntropixVariantNames)
+    for (const std::string fixes : {"none", "all"})
+      all.push_back({"entropix_" + std::string(variant) + "_fixing_" + fixes,
+                     "{type: entropix, variant: " + std::string(variant) + ", fixes: " + fixes +
+                         ", clarifying_token: 5}"});
   for (const std::string& step : builtin_chain_steps().names())
     for (const std::string_view dialect : kDialectNames)
       all.push_back({"chain_" + step + "_" + std::string(dialect),
                      "{type: chain, dialect: " + std::string(dialect) + ", steps: [{" + step +
-                         ": " + active_settings(step) + "}]}"});
+                         ": " + test::active_settings(step) + "}]}"});
   return all;
 }
 
@@ -209,6 +192,43 @@ TEST_P(SamplerContract, RequestsDoNotInfluenceEachOther) {
   EXPECT_EQ(run(false), run(true));
 }
 
+// A decision is a function of what it is given: other threads change nothing.
+TEST_P(SamplerContract, ThreadsDoNotMatter) {
+  const auto rows = adversarial_rows();
+  const auto tokens_of = [&](unsigned seed) {
+    const auto state = sampler_->start();
+    std::vector<TokenId> tokens;
+    for (uint32_t position = 3; position < 20; ++position) {
+      test::Row row(rows[position % 4], {1, 2, 3});
+      row.attend(position);
+      tokens.push_back(test::emitted(decide(row, state.get(), seed, position)));
+    }
+    return tokens;
+  };
+  auto elsewhere = std::async(std::launch::async, tokens_of, 1);
+  const auto second = tokens_of(2);
+  EXPECT_EQ(elsewhere.get(), tokens_of(1));
+  EXPECT_EQ(second, tokens_of(2));
+}
+
+// What another request found out about the row must not change a decision.
+TEST_P(SamplerContract, WhatIsSharedChangesNothing) {
+  for (const auto& logits : adversarial_rows()) {
+    test::Row row(logits, {1, 2, 3});
+    row.attend(1);
+    RowCache shared;
+    const auto alone = sampler_->start(), among = sampler_->start();
+    for (uint32_t position = 3; position < 20; ++position) {
+      row.view.shared = nullptr;
+      const Decision a = decide(row, alone.get(), 5, position);
+      row.view.shared = &shared;
+      const Decision b = decide(row, among.get(), 5, position);
+      ASSERT_EQ(test::emitted(a), test::emitted(b));
+      ASSERT_EQ(a.kept, b.kept);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SamplerContract, testing::ValuesIn(subjects()),
                          [](const auto& instance) { return instance.param.name; });
 
@@ -222,6 +242,15 @@ std::vector<std::string> bad_values(const ParamDoc& doc) {
   if (doc.allowed.starts_with(">= 0")) values.push_back("-1");
   if (doc.allowed.starts_with("> 0")) values.push_back("0");
   return values;
+}
+
+/// A documented name without the variant it belongs to, and that as the beginning of a map.
+std::pair<std::string, std::string> of_variant(const std::string& name) {
+  constexpr std::string_view kPrefix = "(variant ";
+  if (!name.starts_with(kPrefix)) return {name, ""};
+  const size_t end = name.find(").");
+  return {name.substr(end + 2),
+          "variant: " + name.substr(kPrefix.size(), end - kPrefix.size()) + ", "};
 }
 
 /// `key: value` in block style, a dotted key as nested maps and a chain's step as a list.
@@ -242,8 +271,9 @@ TEST_P(SamplerParameters, NonsenseIsRefusedByName) {
   for (const ParamDoc& doc : reader.docs()) {
     EXPECT_FALSE(doc.description.empty()) << doc.name;
     for (const std::string& value : bad_values(doc)) {
-      const std::string map = nested_yaml(doc.name, value);
-      const std::string yaml = "{type: " + GetParam() + "," + map.substr(1);
+      const auto [name, variant] = of_variant(doc.name);
+      const std::string map = nested_yaml(name, value);
+      const std::string yaml = "{type: " + GetParam() + ", " + variant + map.substr(1);
       try {
         test::sampler_of(yaml);
         ADD_FAILURE() << "accepted " << yaml;

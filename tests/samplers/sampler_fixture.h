@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <limits>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -78,6 +79,29 @@ inline std::vector<float> random_logits(size_t count, unsigned seed, float sprea
 inline TokenId emitted(const Decision& decision) {
   const auto* emit = std::get_if<Emit>(&decision.action);
   return emit ? emit->token : -1;
+}
+
+/// Settings that make a rule act whose defaults are off.
+inline std::string active_settings(const std::string& step) {
+  static const std::map<std::string, std::string> active = {
+      {"adaptive_p", "{target: 0.3}"},
+      {"banned_tokens", "{tokens: [3, 5]}"},
+      {"dry", "{multiplier: 0.8, allowed_length: 1, breakers: [[9]]}"},
+      {"dynatemp", "{temp: 1, range: 0.5}"},
+      {"frequency", "{frequency: 0.5}"},
+      {"logit_bias", "{bias: {1: 2.0, 7: -1}}"},
+      {"no_repeat_ngram", "{n: 1}"},
+      {"penalties", "{repeat: 1.2, frequency: 0.1, presence: 0.2}"},
+      {"presence", "{presence: 0.5}"},
+      {"quadratic", "{smoothing_factor: 0.3, smoothing_curve: 1.5}"},
+      {"repetition", "{repeat: 1.3}"},
+      {"tail_free", "{z: 0.9}"},
+      {"top_a", "{a: 0.2}"},
+      {"typical", "{p: 0.8}"},
+      {"xtc", "{probability: 0.5, threshold: 0.05}"},
+  };
+  const auto found = active.find(step);
+  return found == active.end() ? "{}" : found->second;
 }
 
 /// Each line of tests/samplers/data/NAME as JSON.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "samplers/chain_step.h"
 #include "samplers/selection.h"
 #include "tests/samplers/sampler_fixture.h"
 
@@ -121,6 +122,52 @@ TEST(ChainStatistics, DrawsFromTheRecordedDistribution) {
     std::map<TokenId, int64_t> counts;
     for (uint32_t i = 0; i < kDraws; ++i)
       ++counts[test::emitted(chain->decide(row.view, state.get(), Draws(7, i)))];
+    expect_from(counts, probs, kDraws);
+  }
+}
+
+/// Each rule alone, from the same state each time: 10^5 draws from 80 tokens, the rare ones pooled.
+/// xtc, which decides by a draw of its own what it drops, has a test of its own.
+TEST(ChainStatistics, EveryRuleDrawsFromTheRecordedDistribution) {
+  constexpr int64_t kDraws = 100'000;
+  test::Row row(test::random_logits(80, 4, 1.5F), {1, 2, 1, 2});
+  for (const std::string& rule : builtin_chain_steps().names()) {
+    if (rule == "xtc") continue;
+    SCOPED_TRACE(rule);
+    const auto chain = test::sampler_of("{type: chain, dialect: llama, steps: [{" + rule + ": " +
+                                        test::active_settings(rule) + "}]}");
+    row.view.want_distribution = true;
+    const Decision first = chain->decide(row.view, chain->start().get(), Draws(11, 0));
+    if (first.kept < 2) continue;  // ees and the like may leave one
+    std::vector<double> probs(row.logits.size(), 0);
+    for (const Candidate& candidate : first.distribution)
+      probs[static_cast<size_t>(candidate.token)] = candidate.probability;
+    row.view.want_distribution = false;
+    std::map<TokenId, int64_t> counts;
+    for (uint32_t i = 0; i < kDraws; ++i)
+      ++counts[test::emitted(chain->decide(row.view, chain->start().get(), Draws(11, i)))];
+    expect_from(counts, probs, kDraws);
+  }
+}
+
+/// Entropix with draws of its own draws from what it records.
+TEST(EntropixStatistics, DrawsFromTheRecordedDistribution) {
+  constexpr int64_t kDraws = 100'000;
+  for (const std::string variant : {"v1", "v2_jax", "v2_torch", "v3_70b", "v4_server"}) {
+    SCOPED_TRACE(variant);
+    test::Row row(test::random_logits(300, 5, 2.5F), {1, 2, 3});
+    row.attend(1);
+    row.view.want_distribution = true;
+    const auto sampler = test::sampler_of(
+        "{type: entropix, clarifying_token: 5, fixes: all, variant: " + variant + "}");
+    const Decision first = sampler->decide(row.view, sampler->start().get(), Draws(13, 0));
+    std::vector<double> probs(row.logits.size(), 0);
+    for (const Candidate& candidate : first.distribution)
+      probs[static_cast<size_t>(candidate.token)] = candidate.probability;
+    row.view.want_distribution = false;
+    std::map<TokenId, int64_t> counts;
+    for (uint32_t i = 0; i < kDraws; ++i)
+      ++counts[test::emitted(sampler->decide(row.view, sampler->start().get(), Draws(13, i)))];
     expect_from(counts, probs, kDraws);
   }
 }

@@ -119,7 +119,7 @@ TEST(EntropixVectors, EveryServedVersionTokenForToken) {
                                                      {"HEHV", "high_high"},
                                                      {"adaptive", "between"}};
   constexpr double kFloat32Sums = 2e-5;  // the original sums in float32, we in double
-  for (const std::string variant : {"v2_jax"}) {
+  for (const std::string variant : {"v2_jax", "v2_torch", "v3_70b", "v4_server"}) {
     for (const Json& one : all["cases"]) {
       SCOPED_TRACE(variant + " case " + one["id"].dump());
       const Json& expected = one["expected"][variant];
