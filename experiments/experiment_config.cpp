@@ -123,10 +123,8 @@ int64_t read_batch(ParamReader& reader) {
 
 void read_engine(ParamReader& reader, EngineOptions& engine) {
   engine.batch = read_batch(reader);
-  if (reader.choice("mode", "fast", {"fast", "strict"},
-                    "strict: the same bits in any batch; fast: the last bits may differ") ==
-      "strict")
-    throw unsupported(reader, "mode", "strict is not built yet; use fast");
+  reader.choice("mode", "fast", {"fast", "strict"},  // make_plan() refuses models that cannot
+                "strict: the same bits in any batch; fast: the last bits may differ");
   engine.sharing =
       reader.boolean("sharing", true, "compute once what several answers have in common");
   engine.prefill_chunk = reader.integer("prefill_chunk", engine.prefill_chunk, {1, kMaxNewTokens},

@@ -28,6 +28,21 @@ PlannedModel plan_model(const ModelSpec& spec) {
           .chat = nullptr};
 }
 
+/// Strict runs need kernels whose sums have one order, and keys that no later length turns.
+void require_strict(const PlannedModel& model) {
+  if (model.placement.kernels == "aten")
+    throw Error(ErrorCode::kUnsupported,
+                "engine.mode: strict: " + model.spec.path + " in " + model.dtype() + " on " +
+                    model.placement.device.str() +
+                    " has no kernels that keep one order of summation; use dtype: float32 and "
+                    "device: cpu, or mode: fast");
+  if (model.config.rope.type == RopeConfig::Type::kDynamic)
+    throw Error(ErrorCode::kUnsupported,
+                "engine.mode: strict: " + model.spec.path +
+                    " has dynamic RoPE, whose keys depend on how a sequence was cut up; use mode: "
+                    "fast");
+}
+
 std::vector<size_t> choose_problems(const TaskSpec& spec, const Task& task) {
   const std::vector<Problem>& problems = task.problems();
   std::vector<size_t> chosen;
@@ -217,6 +232,7 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
     cell.task = find_or_make(plan.tasks, task_index, YAML::Dump(spec.task.node),
                              [&] { return plan_task(spec.task, file, registries.tasks); });
     PlannedModel& model = plan.models[cell.model];
+    if (plan.config.resolved.at("engine").at("mode") == "strict") require_strict(model);
     const PlannedTask& task = plan.tasks[cell.task];
     cell.max_new_tokens = task.spec.max_new_tokens;
     if (task.spec.options.chat_template && !model.chat)

@@ -70,7 +70,7 @@ TEST(ExperimentConfig, ErrorsNameTheLineAndTheKey) {
            {base + "engine: {bach: 3}\n", ErrorCode::kUnknownName, "did you mean 'batch'?"},
            {base + "trace:\n  top_k: -1\n", ErrorCode::kConfig, "a.yaml:6"},
            {base + "models: [{path: b}]\n", ErrorCode::kConfig, "give either `model` or `models`"},
-           {base + "engine: {mode: strict}\n", ErrorCode::kUnsupported, "strict is not built yet"},
+           {base + "engine: {mode: exact}\n", ErrorCode::kConfig, "strict"},
            {base + "trace: {attention: map}\n", ErrorCode::kConfig, "'maps'"},
            {base + "tune: {split: train}\n", ErrorCode::kUnsupported, "tune"},
            {base + "repeats: 0\n", ErrorCode::kConfig, "repeats"},

@@ -1,5 +1,6 @@
 #include "experiments/runner.h"
 
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -92,6 +93,29 @@ TEST(Runner, AnInterruptedRunGoesOnToTheSameEnd) {
             trace_signature(TraceReader(whole_folder.file("example"))));
   EXPECT_EQ(read_file(folder.file("example/samples.jsonl"), 1 << 20),
             read_file(whole_folder.file("example/samples.jsonl"), 1 << 20));
+}
+
+// What engine.mode: strict promises of float32 on a CPU.
+TEST(Runner, BatchSharingChunksAndThreadsChangeNoBit) {
+  const TemporaryFolder first_folder, second_folder;
+  CountingObserver observer;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  Plan alone = plan_in(first_folder, 6);
+  alone.config.engine.batch = 1;
+  alone.config.engine.sharing = false;
+  alone.config.engine.prefill_chunk = 2;
+  run_plan(alone, {}, observer);
+  at::set_num_threads(3);
+  CountingObserver together;
+  Plan batch = plan_in(second_folder, 6);
+  batch.config.engine.batch = 7;
+  run_plan(batch, {}, together);
+  at::set_num_threads(threads);
+  EXPECT_EQ(read_file(first_folder.file("example/samples.jsonl"), 1 << 20),
+            read_file(second_folder.file("example/samples.jsonl"), 1 << 20));
+  EXPECT_EQ(trace_signature(TraceReader(first_folder.file("example"))),
+            trace_signature(TraceReader(second_folder.file("example"))));
 }
 
 TEST(Runner, AFailingSamplerStopsItsOwnCell) {
