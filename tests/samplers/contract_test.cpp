@@ -30,10 +30,12 @@ std::vector<Subject> subjects() {
   for (const std::string& name : builtin_samplers().names())
     all.push_back({name, "{type: " + name + "}"});
   for (const std::string_view variant : kEntropixVariantNames)
-    for (const std::string fixes : {"none", "all"})
+    for (const std::string fixes : {"none", "all"}) {
+      const bool asks = !variant.starts_with("ads_") || variant == "ads_head";
       all.push_back({"entropix_" + std::string(variant) + "_fixing_" + fixes,
                      "{type: entropix, variant: " + std::string(variant) + ", fixes: " + fixes +
-                         ", clarifying_token: 5}"});
+                         (asks ? ", clarifying_token: 5}" : "}")});
+    }
   for (const std::string& step : builtin_chain_steps().names())
     for (const std::string_view dialect : kDialectNames)
       all.push_back({"chain_" + step + "_" + std::string(dialect),
