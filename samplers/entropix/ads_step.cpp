@@ -250,9 +250,10 @@ AdsStep ads_step(std::span<const float> logits, const AdsAverages& averages,
     const double t = tune_temperature(top_logp, averages.top_k_entropy, right_hessian);
     step.temperature = std::isnan(t) ? 1 : t;
     std::vector<Candidate> candidates;
-    for (size_t i = 0; i < top.size(); ++i)
-      candidates.push_back({top[i], static_cast<float>(top_logp[i] / step.temperature),
-                            static_cast<float>(std::exp(top_logp[i] / step.temperature))});
+    for (size_t i = 0; i < top.size(); ++i) {  // against the largest: a tiny T underflows else
+      const double logit = (top_logp[i] - top_logp[0]) / step.temperature, p = std::exp(logit);
+      if (p > 0) candidates.push_back({top[i], static_cast<float>(logit), static_cast<float>(p)});
+    }
     std::sort(candidates.begin(), candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
     step.token = categorical(std::move(candidates), draws, step);
