@@ -5,6 +5,7 @@
 #include <set>
 
 #include "experiments/repeated_answers.h"
+#include "experiments/results_format.h"
 #include "experiments/statistics/holm.h"
 #include "lib/error.h"
 
@@ -79,12 +80,12 @@ std::vector<ComparisonGroup> group_cells(const std::vector<RecordedRun>& runs,
         groups.emplace_back();
       }
       ComparisonGroup& group = groups[group_of[key]];
+      if (!group.cells.empty()) require_comparable(*group.cells[0].cell, cell);
       if (!ids.insert(cell.id).second) {
         notes.push_back(runs[r].path + ": cell " + cell.id + " (" + cell.name() +
                         ") is already in " + runs[0].path + " and is left out here.");
         continue;
       }
-      if (!group.cells.empty()) require_comparable(*group.cells[0].cell, cell);
       group.cells.push_back(summarise(cell, options));
     }
   return groups;
@@ -158,14 +159,14 @@ void add_notes(ComparisonReport& report) {
     std::map<std::string, int64_t> settings;
     for (const CellSummary& summary : group.cells) ++settings[summary.cell->sampler];
     for (const auto& [sampler, count] : settings)
-      if (count > 1)
-        report.notes.push_back(
-            sampler + " stands here with " + std::to_string(count) +
-            " settings: the best of them, picked on these same problems, looks better than it is.");
+      if (count > 1) report.notes.push_back(several_settings_note(sampler, count));
     std::set<std::string> labels;
     for (const CellSummary& summary : group.cells)
       if (!summary.cell->sampler_label.empty())
         labels.insert(summary.cell->sampler + ": " + summary.cell->sampler_label);
+    for (const CellSummary& summary : group.cells)
+      if (!summary.cell->choice.empty())
+        labels.insert(summary.cell->name() + ": " + summary.cell->choice);
     report.notes.insert(report.notes.end(), labels.begin(), labels.end());
   }
   std::sort(report.notes.begin(), report.notes.end());

@@ -12,13 +12,10 @@ namespace {
 constexpr int64_t kMaxProblems = 10'000'000;
 constexpr int64_t kMaxNewTokens = 1'000'000;
 constexpr int64_t kMaxRepeats = 65'535;
+constexpr int64_t kMaxKept = 100;
 constexpr int64_t kMaxBatch = 4096;
 constexpr int64_t kMaxTopK = 1000;
 constexpr double kMaxExactInteger = 9007199254740991.0;  // 2^53 - 1
-
-Error unsupported(const ParamReader& reader, const std::string& name, const std::string& message) {
-  return Error(ErrorCode::kUnsupported, reader.error(name, message).what());
-}
 
 /// Names become folders and parts of dotted keys.
 void require_plain_name(const ParamReader& reader, const std::string& key,
@@ -164,6 +161,16 @@ void read_trace(ParamReader& reader, TraceOptions& trace) {
       reader.choice("logits", "none", {"none", "f16"}, "the full rows in half precision") == "f16";
 }
 
+TuneSpec read_tune(ParamReader& reader) {
+  TuneSpec tune;
+  tune.split = reader.string("split", std::nullopt, "problems on which settings are chosen");
+  tune.limit = reader.optional_integer("limit", {1, kMaxProblems}, "problems", "the first N only");
+  tune.scorer = scorer_of(reader.choice("scorer", "numeric", {"strict", "flexible", "numeric"},
+                                        "the one that decides"));
+  tune.keep = reader.integer("keep", 1, {1, kMaxKept}, "settings", "of each sampler, the best");
+  return tune;
+}
+
 }  // namespace
 
 ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file) {
@@ -196,8 +203,9 @@ ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file
   config.samplers = read_samplers(reader);
   config.sweep = reader.raw("sweep", "map", "grid over dotted keys");
   reader.set_resolved("sweep", json_from_yaml(config.sweep));
-  if (reader.raw("tune", "map", "choose among swept cells on other problems").IsDefined())
-    throw unsupported(reader, "tune", "is not built yet; sweep on task.split: train by hand");
+  if (reader.has("tune"))
+    reader.map("tune", "choose among swept settings on other problems",
+               [&](ParamReader& nested) { config.tune = read_tune(nested); });
   config.repeats = reader.integer("repeats", 1, {1, kMaxRepeats}, "samples", "answers per problem");
   reader.map("budget", "limits of one answer; at one, its sampler goes on without interventions",
              [&](ParamReader& nested) { config.budget = read_budget(nested); });

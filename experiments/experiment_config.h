@@ -40,6 +40,14 @@ struct SamplerSpec {
   YAML::Node node;  ///< {type: NAME, parameters...}
 };
 
+/// `tune:`: the settings of swept samplers are chosen on other problems than those reported on.
+struct TuneSpec {
+  std::string split;
+  std::optional<int64_t> limit;      ///< first N problems; none: all
+  Scorer scorer = Scorer::kNumeric;  ///< whose accuracy decides
+  int64_t keep = 1;                  ///< settings of each sampler that are reported on
+};
+
 /// An experiment's file, read strictly; every default filled in.
 struct ExperimentConfig {
   std::string file;  ///< for messages
@@ -48,7 +56,8 @@ struct ExperimentConfig {
   std::vector<ModelSpec> models;
   std::vector<TaskSpec> tasks;
   std::vector<SamplerSpec> samplers;
-  YAML::Node sweep;  ///< see sweep.h; undefined when absent
+  YAML::Node sweep;              ///< see sweep.h; undefined when absent
+  std::optional<TuneSpec> tune;  ///< see tuning.h
   int64_t repeats = 1;
   YAML::Node retriever;  ///< {type: NAME, parameters...}; undefined: nothing is looked up
   Budget budget;         ///< of each answer

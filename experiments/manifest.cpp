@@ -90,9 +90,9 @@ Json make_manifest(const Plan& plan, const Json& earlier, const Session& session
   return {{"format", "surprisal-manifest"}, {"config_sha256", plan.config_sha256},
           {"identity", plan.identity},      {"extent", run_extent(plan)},
           {"config", plan.config.resolved}, {"models", models_json(plan)},
-          {"tasks", tasks_json(plan)},      {"seed", plan.config.seed},
-          {"versions", versions_json()},    {"machine", machine_json()},
-          {"sessions", std::move(sessions)}};
+          {"tasks", tasks_json(plan)},      {"tuning", plan.tuning},
+          {"seed", plan.config.seed},       {"versions", versions_json()},
+          {"machine", machine_json()},      {"sessions", std::move(sessions)}};
 }
 
 Json cells_json(const Plan& plan) {
@@ -106,6 +106,7 @@ Json cells_json(const Plan& plan) {
                      {"sampler", cell.sampler_name},
                      {"sampler_label", cell.sampler->label()},
                      {"swept", std::move(swept)},
+                     {"choice", cell.choice},
                      {"identity", cell.identity}});
   }
   return cells;

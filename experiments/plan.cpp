@@ -209,7 +209,8 @@ std::vector<DeclarableCell> Plan::declarable_cells() const {
   return declarable;
 }
 
-Plan make_plan(const YAML::Node& root, const std::string& file, const Registries& registries) {
+Plan make_plan(const YAML::Node& root, const std::string& file, const Registries& registries,
+               const std::vector<bool>* kept) {
   Plan plan;
   plan.config = read_experiment(root, file);
   Json retriever;
@@ -218,7 +219,9 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
         create_retriever(registries.retrievers, plan.config.retriever, file, &retriever);
   std::map<std::string, size_t> model_index, task_index;
   std::map<std::string, std::string> cell_of;  // id -> where it stands, for the message
+  size_t number = 0;
   for (const CellSpec& spec : expand_cells(root, plan.config)) {
+    if (kept != nullptr && !kept->at(number++)) continue;
     Cell cell;
     cell.sampler_name = spec.sampler.name;
     cell.seed = spec.seed;

@@ -69,6 +69,7 @@ struct Cell {
   Budget budget;
   std::string ask_policy = "best";
   Setting swept;
+  std::string choice;  ///< how its setting was chosen (tuning.h); "" = it was not
 };
 
 /// Everything that a run is about to do; nothing is computed and nothing written yet.
@@ -79,6 +80,7 @@ struct Plan {
   std::unique_ptr<Retriever> retriever;  ///< null: nothing is looked up
   std::vector<Cell> cells;
   std::map<std::pair<size_t, size_t>, std::vector<Prompt>> prompts;  ///< by (model, task)
+  Json tuning;                ///< how settings were chosen, for the manifest; null = they were not
   Json identity;              ///< of the run: what may not change under one name
   std::string config_sha256;  ///< of `identity`
 
@@ -89,7 +91,9 @@ struct Plan {
 
 /// Reads an experiment whole: models' configurations, tokenizers, data, samplers, and every prompt.
 /// @param root  of load_config_tree(); @param file  its name, for messages
+/// @param kept  of expand_cells()'s cells, which to plan; null = all
 /// @throws Error, among them kConfig naming the problem whose prompt does not fit into the context
-Plan make_plan(const YAML::Node& root, const std::string& file, const Registries& registries);
+Plan make_plan(const YAML::Node& root, const std::string& file, const Registries& registries,
+               const std::vector<bool>* kept = nullptr);
 
 }  // namespace surprisal

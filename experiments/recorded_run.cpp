@@ -31,6 +31,7 @@ std::vector<RecordedCell> read_cells(const std::string& file) {
       entry.at("sampler_label").get_to(cell.sampler_label);
       for (const auto& [key, value] : entry.at("swept").items())
         cell.swept.emplace_back(key, value);
+      cell.choice = entry.value("choice", "");
       cell.identity = entry.at("identity");
       cells.push_back(std::move(cell));
     }
@@ -112,7 +113,7 @@ std::string RecordedCell::setting() const {
 }
 
 std::string RecordedCell::name() const {
-  return swept.empty() ? sampler : sampler + " (" + setting() + ")";
+  return named_setting(sampler, swept);
 }
 
 Json RecordedCell::conditions() const {

@@ -17,6 +17,7 @@ struct RecordedCell {
   std::string model_provenance;                     ///< "dequantised from Q4_1", or ""
   std::string sampler, sampler_label;               ///< name in the config; caveat or ""
   std::vector<std::pair<std::string, Json>> swept;  ///< dotted key and value
+  std::string choice;                               ///< how the setting was chosen, or ""
   Json identity;                                    ///< {model, task, sampler, seed, ...}
 
   /// All answers to one problem, by repeat. Texts are left out unless they were asked for.

@@ -46,6 +46,7 @@ std::vector<CellResult> ResultsBuilder::finish() const {
     result.sampler = cell.sampler_name;
     result.sampler_label = cell.sampler->label();
     result.swept = cell.swept;
+    result.choice = cell.choice;
     result.n = sums.n;
     result.questions = static_cast<int64_t>(sums.questions.size());
     std::array<std::vector<Tally>, 3> tallies;

@@ -20,6 +20,7 @@ struct CellResult {
   std::string task, split;
   std::string sampler, sampler_label;  ///< a caveat every table carries, or ""
   Setting swept;
+  std::string choice;     ///< how the setting was chosen (tuning.h), or ""
   int64_t n = 0;          ///< answers
   int64_t questions = 0;  ///< answered at least once
   Proportion strict, flexible, numeric;

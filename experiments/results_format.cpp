@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -32,6 +33,7 @@ Json row_json(const CellResult& result) {
               {"sampler", result.sampler},
               {"sampler_label", result.sampler_label},
               {"swept", Json::object()},
+              {"choice", result.choice},
               {"n", result.n},
               {"questions", result.questions},
               {"strict", proportion_json(result.strict)},
@@ -110,6 +112,7 @@ std::vector<CellResult> results_from_json(const Json& rows, const std::string& w
       row.at("sampler_label").get_to(result.sampler_label);
       for (const auto& [key, value] : row.at("swept").items())
         result.swept.emplace_back(key, value);
+      result.choice = row.value("choice", "");
       row.at("n").get_to(result.n);
       row.at("questions").get_to(result.questions);
       result.strict = proportion_of(row.at("strict"));
@@ -162,6 +165,11 @@ std::string results_csv(const std::vector<CellResult>& results) {
   return header + "\n" + body;
 }
 
+std::string several_settings_note(const std::string& sampler, int64_t count) {
+  return sampler + " stands here with " + std::to_string(count) +
+         " settings: the best of them, picked on these same problems, looks better than it is.";
+}
+
 std::string results_table(const std::vector<CellResult>& results) {
   std::string text;
   std::set<std::pair<std::string, std::string>> done;
@@ -172,7 +180,8 @@ std::string results_table(const std::vector<CellResult>& results) {
     std::vector<std::vector<std::string>> rows = {
         {"sampler", "parameters", "n", "strict %", "flexible %", "numeric %", "invalid %", "cut %",
          "tokens", "evaluations", "passes", "interventions", "states %"}};
-    std::set<std::string> labels;
+    std::set<std::string> notes;
+    std::map<std::string, int64_t> settings;
     for (const CellResult& result : results) {
       if (model_text(result) != model || result.task + " " + result.split != task) continue;
       rows.push_back(
@@ -181,12 +190,16 @@ std::string results_table(const std::vector<CellResult>& results) {
            fixed(100 * result.invalid_share, 1), fixed(100 * result.truncated_share, 1),
            fixed(result.generated_tokens, 1), fixed(result.token_evaluations, 1),
            fixed(result.forward_passes, 1), fixed(result.interventions, 2), states_text(result)});
-      if (!result.sampler_label.empty())
-        labels.insert(result.sampler + ": " + result.sampler_label);
+      if (!result.sampler_label.empty()) notes.insert(result.sampler + ": " + result.sampler_label);
+      if (!result.choice.empty())
+        notes.insert(named_setting(result.sampler, result.swept) + ": " + result.choice);
+      ++settings[result.sampler];
     }
+    for (const auto& [sampler, count] : settings)
+      if (count > 1) notes.insert(several_settings_note(sampler, count));
     text += (text.empty() ? "" : "\n") + model + " on " + task +
             "; 95 % intervals, means per answer\n" + aligned_table(rows, 2);
-    for (const std::string& label : labels) text += "note: " + label + "\n";
+    for (const std::string& note : notes) text += "note: " + note + "\n";
   }
   return text;
 }

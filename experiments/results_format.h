@@ -14,6 +14,8 @@ std::string results_csv(const std::vector<CellResult>& results);
 Json results_json(const std::vector<CellResult>& results);
 /// What results_json() wrote. @throws Error(kFormat)
 std::vector<CellResult> results_from_json(const Json& rows, const std::string& where);
+/// What a table of several settings of one sampler must say.
+std::string several_settings_note(const std::string& sampler, int64_t count);
 /// For a terminal: one table per model and task.
 std::string results_table(const std::vector<CellResult>& results);
 

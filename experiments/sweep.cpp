@@ -254,4 +254,8 @@ std::string own_setting_text(const std::string& sampler, const Setting& setting)
   return text;
 }
 
+std::string named_setting(const std::string& sampler, const Setting& setting) {
+  return setting.empty() ? sampler : sampler + " (" + own_setting_text(sampler, setting) + ")";
+}
+
 }  // namespace surprisal

@@ -56,5 +56,7 @@ std::string setting_text(const Setting& setting);
 /// For a table that names the sampler: "entropy_cut=1.5 seed=2", the sampler's own keys without
 /// "samplers.quadrant.".
 std::string own_setting_text(const std::string& sampler, const Setting& setting);
+/// "quadrant (entropy_cut=1.5)", or the name alone.
+std::string named_setting(const std::string& sampler, const Setting& setting);
 
 }  // namespace surprisal

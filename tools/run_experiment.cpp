@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <csignal>
+#include <deque>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "experiments/config_tree.h"
 #include "experiments/results_format.h"
 #include "experiments/runner.h"
+#include "experiments/tuning.h"
 #include "tools/dry_run.h"
 #include "tools/listing.h"
 #include "tools/program.h"
@@ -101,9 +103,14 @@ int run(const Arguments& args, const std::vector<std::string>& command) {
     throw Error(ErrorCode::kUnsupported,
                 "--shard: runs in several parts are not built yet; leave it out");
   if (args.threads > 0) at::set_num_threads(args.threads);
-  const Plan plan = make_plan(load_tree(args), args.config, registries);
+  const YAML::Node tree = load_tree(args);
   if (args.dry_run) {
-    print_dry_run(plan, std::cout);
+    const std::deque<Plan> plans = preview_plans(tree, args.config, registries);
+    for (const Plan& plan : plans) {
+      if (plan.config.tune)
+        std::cout << "\nthen (the first settings stand for those that tuning will keep)\n";
+      print_dry_run(plan, std::cout);
+    }
     return 0;
   }
   install_interrupt_handler();
@@ -113,7 +120,7 @@ int run(const Arguments& args, const std::vector<std::string>& command) {
   options.command = command;
   options.interrupted = [] { return interrupt_requested != 0; };
   ProgressDisplay display;
-  const RunOutcome outcome = run_plan(plan, options, display);
+  const RunOutcome outcome = run_experiment(tree, args.config, registries, options, display);
   display.clear();
   return report(outcome);
 }

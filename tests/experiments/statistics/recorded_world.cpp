@@ -70,6 +70,7 @@ void write_run(const RecordedRun& run, const std::string& folder) {
                      {"sampler", cell.sampler},
                      {"sampler_label", cell.sampler_label},
                      {"swept", std::move(swept)},
+                     {"choice", cell.choice},
                      {"identity", cell.identity}});
     for (const RecordedCell::Question& question : cell.questions)
       for (const Sample& sample : question.answers)
