@@ -9,6 +9,22 @@
 #include "lib/json.h"
 
 namespace surprisal {
+namespace {
+
+/// The decision that ends a text is no token of the answer, so its figures go into the event:
+/// whether other thresholds would have ended it, too, depends on them (replay.h).
+std::string end_of_text(const TokenRecord& record) {
+  return dump_line({{"token_id", record.token_id},
+                    {"state", kStateNames[static_cast<size_t>(record.state)]},
+                    {"action", kActionNames[static_cast<size_t>(record.action)]},
+                    {"rank", record.rank},
+                    {"entropy", number_or_null(record.entropy)},
+                    {"varentropy", number_or_null(record.varentropy)},
+                    {"max_probability", number_or_null(record.max_probability)},
+                    {"second_probability", number_or_null(record.second_probability)}});
+}
+
+}  // namespace
 
 Answer::Answer(GenerationRequest request, TokenTree& tree, const WalkSetting& setting,
                const TokenCallback& on_token)
@@ -139,7 +155,10 @@ void Answer::emit(TokenId token, const Decision& decision) {
     throw Error(ErrorCode::kInternal, "a sampler chose token " + std::to_string(token) +
                                           " of a vocabulary of " +
                                           std::to_string(walk_.evaluation().logits.size()));
-  if (std::ranges::count(request_.stop_tokens, token) > 0) return finish(StopReason::kEndOfText);
+  if (std::ranges::count(request_.stop_tokens, token) > 0) {
+    note(EventKind::kStop, end_of_text(walk_.record_of(token, TokenSource::kSampled, decision)));
+    return finish(StopReason::kEndOfText);
+  }
   take(token, TokenSource::kSampled, decision);
 }
 

@@ -1,4 +1,5 @@
 #include "experiments/gsm8k.h"
+#include "experiments/record_task.h"
 #include "experiments/stepwise.h"
 #include "experiments/task.h"
 
@@ -28,6 +29,7 @@ TaskRegistry builtin_tasks() {
                }});
   registry.add("stepwise",
                {"Arithmetic word problems of 1 to 6 steps, made from a seed", read_stepwise});
+  add_record_tasks(registry);
   return registry;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "experiments/comparison_report.h"
 #include "experiments/text_table.h"
@@ -29,13 +30,23 @@ const RecordedCell& cell_of(const ComparisonGroup& group, const std::string& id)
           })->cell;
 }
 
+/// "1 answer", "8 answers", "1 to 8 answers"
+std::string answers_text(const ComparisonGroup& group) {
+  int64_t least = group.cells.at(0).cell->repeats(), most = least;
+  for (const CellSummary& summary : group.cells) {
+    least = std::min(least, summary.cell->repeats());
+    most = std::max(most, summary.cell->repeats());
+  }
+  return (least == most ? "" : std::to_string(least) + " to ") + std::to_string(most) +
+         (most == 1 ? " answer" : " answers");
+}
+
 std::string heading(const ComparisonGroup& group, const ComparisonReport& report) {
   const RecordedCell& any = *group.cells.at(0).cell;
   return any.model + (any.model_provenance.empty() ? "" : " (" + any.model_provenance + ")") +
          " on " + any.task + ": " + std::to_string(any.questions.size()) + " questions, " +
-         std::to_string(any.repeats()) + (any.repeats() == 1 ? " answer" : " answers") +
-         " to each\n\nCells; Wilson's " + level_text(report) + " intervals" +
-         (any.repeats() == 1 ? "" : " at the effective number of answers") + "\n";
+         answers_text(group) + " to each\n\nCells; Wilson's " + level_text(report) +
+         " intervals (with repeats at the effective number of answers)\n";
 }
 
 std::string cells_text(const ComparisonGroup& group) {
@@ -51,17 +62,25 @@ std::string cells_text(const ComparisonGroup& group) {
 }
 
 std::string repeats_text(const ComparisonGroup& group, const ComparisonReport& report) {
-  if (group.cells.at(0).repeated.empty()) return "";
+  std::set<int64_t> sizes;
+  for (const CellSummary& summary : group.cells)
+    for (const CellSummary::Repeated& figure : summary.repeated) sizes.insert(figure.k);
+  if (sizes.empty()) return "";
   Rows rows = {{"cell", "sampler", "setting"}};
-  for (const CellSummary::Repeated& figure : group.cells[0].repeated) {
-    rows[0].push_back("pass@" + std::to_string(figure.k) + " %");
-    rows[0].push_back("maj@" + std::to_string(figure.k) + " %");
+  for (const int64_t k : sizes) {
+    rows[0].push_back("pass@" + std::to_string(k) + " %");
+    rows[0].push_back("maj@" + std::to_string(k) + " %");
   }
   for (const CellSummary& summary : group.cells) {
+    if (summary.repeated.empty()) continue;
     rows.push_back({summary.cell->id, summary.cell->sampler, summary.cell->setting()});
-    for (const CellSummary::Repeated& figure : summary.repeated) {
-      rows.back().push_back(fixed(100 * figure.pass, 1));
-      rows.back().push_back(fixed(100 * figure.majority, 1));
+    for (const int64_t k : sizes) {
+      const auto figure =
+          std::find_if(summary.repeated.begin(), summary.repeated.end(),
+                       [&](const CellSummary::Repeated& entry) { return entry.k == k; });
+      const bool known = figure != summary.repeated.end();
+      rows.back().push_back(known ? fixed(100 * figure->pass, 1) : "");
+      rows.back().push_back(known ? fixed(100 * figure->majority, 1) : "");
     }
   }
   return "\nSeveral answers, scorer " + scorer_name(report) +

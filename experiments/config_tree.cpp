@@ -90,12 +90,7 @@ void set_by_key(const YAML::Node& root, const std::string& key, const YAML::Node
   set_below(map["sweep"], key.substr(kSweep.size()), value, key, true);
 }
 
-YAML::Node load_config_tree(const std::string& path, std::span<const std::string> overrides) {
-  if (!std::filesystem::exists(path))
-    throw Error(ErrorCode::kUsage, path + ": there is no such experiment");
-  YAML::Node root = read_yaml_file(path);
-  if (!root.IsMap())
-    throw Error(ErrorCode::kConfig, path + ": expected a map with name, model, task, samplers");
+void apply_overrides(const YAML::Node& root, std::span<const std::string> overrides) {
   for (const std::string& override : overrides) {
     const size_t equals = override.find('=');
     if (equals == 0 || equals == std::string::npos)
@@ -103,6 +98,15 @@ YAML::Node load_config_tree(const std::string& path, std::span<const std::string
     const std::string key = override.substr(0, equals);
     set_by_key(root, key, parse_yaml(override.substr(equals + 1), "--set " + key));
   }
+}
+
+YAML::Node load_config_tree(const std::string& path, std::span<const std::string> overrides) {
+  if (!std::filesystem::exists(path))
+    throw Error(ErrorCode::kUsage, path + ": there is no such experiment");
+  YAML::Node root = read_yaml_file(path);
+  if (!root.IsMap())
+    throw Error(ErrorCode::kConfig, path + ": expected a map with name, model, task, samplers");
+  apply_overrides(root, overrides);
   return root;
 }
 

@@ -16,6 +16,9 @@ namespace surprisal {
 /// order. @throws Error(kIo, kConfig, kUsage)
 YAML::Node load_config_tree(const std::string& path, std::span<const std::string> overrides);
 
+/// Applies such overrides to a tree. @throws Error(kConfig, kUsage)
+void apply_overrides(const YAML::Node& root, std::span<const std::string> overrides);
+
 /// Puts `value` at a dotted key. Maps that are missing on the way are made (the strict readers
 /// refuse what does not belong). In a list a component is an index, or names the one entry that has
 /// it as a key: "samplers.minp.steps.min_p". What follows "sweep." is one key.

@@ -36,6 +36,8 @@ ModelSpec read_model(ParamReader& reader) {
       reader.choice("dtype", "auto", {"auto", "float32", "bfloat16", "float16"},
                     "arithmetic and storage of the weights; auto: what the device does best");
   spec.options.device = reader.string("device", "auto", "cpu, cuda, cuda:N or auto");
+  spec.calibration =
+      reader.string("calibration", "", "file of `calibrate`: what thresholds like q0.90 mean here");
   return spec;
 }
 

@@ -20,6 +20,7 @@ namespace surprisal {
 struct ModelSpec {
   std::string path;  ///< a Hugging Face folder
   ModelOptions options;
+  std::string calibration;  ///< file that `calibrate` wrote; "" = none
 };
 
 /// One task of an experiment. Keys of the task itself (stepwise's levels) are read from `node` when

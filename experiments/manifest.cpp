@@ -14,6 +14,7 @@
 
 #include "experiments/build_revision.h"
 #include "experiments/run_directory.h"
+#include "lib/sha256.h"
 #include "lib/version.h"
 
 namespace surprisal {
@@ -41,6 +42,18 @@ Json machine_json() {
           {"hardware_threads", std::thread::hardware_concurrency()}};
 }
 
+/// What a model's calibration was made from, or null.
+Json calibration_source(const PlannedModel& model) {
+  if (!model.calibration) return nullptr;
+  return {{"path", model.spec.calibration},
+          {"sha256", sha256_file(model.spec.calibration)},
+          {"task", model.calibration->task},
+          {"split", model.calibration->split},
+          {"data_sha256", model.calibration->data_sha256},
+          {"dtype", model.calibration->dtype},
+          {"questions", model.calibration->questions}};
+}
+
 Json models_json(const Plan& plan) {
   Json models = Json::array();
   for (const PlannedModel& model : plan.models)
@@ -52,9 +65,18 @@ Json models_json(const Plan& plan) {
                       {"tokenizer", model.tokenizer->description()},
                       {"chat_format", model.chat ? Json(model.chat->name()) : Json(nullptr)},
                       {"dtype", model.dtype()},
+                      {"calibration", calibration_source(model)},
                       {"device", model.placement.device.str()},
                       {"kernels", model.placement.kernels}});
   return models;
+}
+
+Json quantiles_json(const Cell& cell) {
+  Json quantiles = Json::object();
+  for (const ResolvedQuantile& entry : cell.quantiles)
+    quantiles[entry.key] = {
+        {"quantile", entry.quantile}, {"signal", entry.signal}, {"value", entry.value}};
+  return quantiles;
 }
 
 Json tasks_json(const Plan& plan) {
@@ -107,6 +129,7 @@ Json cells_json(const Plan& plan) {
                      {"sampler_label", cell.sampler->label()},
                      {"swept", std::move(swept)},
                      {"choice", cell.choice},
+                     {"quantiles", quantiles_json(cell)},
                      {"identity", cell.identity}});
   }
   return cells;

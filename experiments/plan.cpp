@@ -19,13 +19,21 @@ constexpr size_t kCellIdDigits = 12;
 PlannedModel plan_model(const ModelSpec& spec) {
   ModelConfig config = load_model_config(spec.path);
   const Placement placement = choose_placement(config, spec.options);
-  return {.spec = spec,
-          .config = std::move(config),
-          .provenance = model_provenance(spec.path),
-          .config_sha256 = sha256_file((fs::path(spec.path) / "config.json").string()),
-          .placement = placement,
-          .tokenizer = load_tokenizer(spec.path),
-          .chat = nullptr};
+  PlannedModel model{.spec = spec,
+                     .config = std::move(config),
+                     .provenance = model_provenance(spec.path),
+                     .config_sha256 = sha256_file((fs::path(spec.path) / "config.json").string()),
+                     .placement = placement,
+                     .tokenizer = load_tokenizer(spec.path),
+                     .chat = nullptr};
+  if (!spec.calibration.empty()) {
+    model.calibration = read_calibration(spec.calibration);
+    if (model.calibration->weights_sha256 != model.provenance.weights_sha256)
+      throw Error(ErrorCode::kConfig, spec.calibration + ": was made of other weights (" +
+                                          model.calibration->model + ") than those of " +
+                                          spec.path + "; calibrate this model");
+  }
+  return model;
 }
 
 /// Strict runs need kernels whose sums have one order, and keys that no later length turns.
@@ -228,8 +236,8 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
     cell.budget = spec.budget;
     cell.ask_policy = spec.ask_policy;
     cell.swept = spec.swept;
-    const std::string model_key =
-        spec.model.path + "\n" + spec.model.options.dtype + "\n" + spec.model.options.device;
+    const std::string model_key = spec.model.path + "\n" + spec.model.options.dtype + "\n" +
+                                  spec.model.options.device + "\n" + spec.model.calibration;
     cell.model =
         find_or_make(plan.models, model_index, model_key, [&] { return plan_model(spec.model); });
     cell.task = find_or_make(plan.tasks, task_index, YAML::Dump(spec.task.node),
@@ -246,8 +254,11 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
     Json sampler;
     try {
       const SamplerContext context{model.tokenizer.get(), model.config.vocab_size};
-      cell.sampler = create_sampler(registries.samplers, spec.sampler.node,
-                                    "sampler '" + spec.sampler.name + "'", file, context, &sampler);
+      const std::string owner = "sampler '" + spec.sampler.name + "'";
+      const YAML::Node node =
+          resolve_quantiles(spec.sampler.node, model.calibration ? &*model.calibration : nullptr,
+                            yaml_place(file, spec.sampler.node) + ": " + owner, &cell.quantiles);
+      cell.sampler = create_sampler(registries.samplers, node, owner, file, context, &sampler);
     } catch (const Error& error) {
       throw Error(error.code(), error.what() + where);
     }

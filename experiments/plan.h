@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "experiments/calibration.h"
 #include "experiments/experiment_config.h"
 #include "experiments/retrieval/retriever.h"
 #include "experiments/sweep.h"
@@ -32,6 +34,7 @@ struct PlannedModel {
   Placement placement;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat;  ///< null when no task asks through it
+  std::optional<Calibration> calibration = {};
 
   std::string name() const;   ///< the folder's last part, for tables
   std::string dtype() const;  ///< resolved: "float32", "bfloat16" or "float16"
@@ -69,6 +72,7 @@ struct Cell {
   Budget budget;
   std::string ask_policy = "best";
   Setting swept;
+  std::vector<ResolvedQuantile> quantiles;  ///< thresholds that were written as such
   std::string choice;  ///< how its setting was chosen (tuning.h); "" = it was not
 };
 

@@ -62,7 +62,8 @@ struct TaskEntry {
 };
 using TaskRegistry = Registry<TaskEntry>;
 
-/// gsm8k, gsm8k_cot, gsm8k_cot_llama, gsm8k_cot_zeroshot, gsm8k_llama, stepwise
+/// The five of GSM8K, stepwise, math500, arc_challenge, mmlu_pro, mgsm, and jsonl for any local
+/// file.
 TaskRegistry builtin_tasks();
 
 }  // namespace surprisal

@@ -66,8 +66,10 @@ class Walk {
   /// Ends the text; hands over what an answer keeps. Call once.
   void finish(GenerationResult& result);
 
- private:
+  /// What there is to say about choosing `token` here. The node's evaluation must be known.
   TokenRecord record_of(TokenId token, TokenSource source, const Decision& decision) const;
+
+ private:
   NodeRecord trace_node() const;
 
   WalkSetting setting_;

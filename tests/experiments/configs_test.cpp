@@ -18,21 +18,34 @@ std::vector<std::string> config_files() {
   return files;
 }
 
+/// What a model's calibration might say: every signal spread evenly from 0 to 1.
+Calibration invented_calibration() {
+  Calibration calibration;
+  for (const std::string_view signal : kCalibratedSignals)
+    for (int64_t step = 0; step <= Calibration::kSteps; ++step)
+      calibration.quantiles[std::string(signal)].push_back(static_cast<double>(step) /
+                                                           Calibration::kSteps);
+  return calibration;
+}
+
 class Configs : public ::testing::TestWithParam<std::string> {};
 
 /// What can be known of an experiment without its models and data: it reads strictly, its grid
 /// expands, every cell's sampler accepts its parameters, every task its keys.
 TEST_P(Configs, Expands) {
   const Registries registries;
+  const Calibration any_model = invented_calibration();
   const YAML::Node root = load_config_tree(GetParam(), {});
   const ExperimentConfig config = read_experiment(root, GetParam());
   EXPECT_EQ(config.name, fs::path(GetParam()).stem().string());
   const std::vector<CellSpec> cells = expand_cells(root, config);
   EXPECT_GE(cells.size(), config.samplers.size());
   for (const CellSpec& cell : cells) {
-    EXPECT_NE(create_sampler(registries.samplers, cell.sampler.node, cell.sampler.name, GetParam(),
-                             {}, nullptr),
-              nullptr);
+    const YAML::Node sampler =
+        resolve_quantiles(cell.sampler.node, &any_model, GetParam(), nullptr);
+    EXPECT_NE(
+        create_sampler(registries.samplers, sampler, cell.sampler.name, GetParam(), {}, nullptr),
+        nullptr);
     const bool has_data = cell.task.options.data.empty() ||
                           fs::exists(fs::path(SURPRISAL_SOURCE_DIR) / cell.task.options.data);
     if (!has_data) continue;

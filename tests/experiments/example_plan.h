@@ -40,7 +40,7 @@ inline Plan example_plan(int64_t problems, int64_t repeats, const std::string& o
   plan.config.repeats = repeats;
   plan.config.resolved = {{"name", "example"}};
   plan.models.push_back(PlannedModel{
-      .spec = {.path = "models/fake", .options = {}},
+      .spec = {.path = "models/fake", .options = {}, .calibration = {}},
       .config = FakeModel().config(),
       .provenance = {.path = "models/fake", .weights_sha256 = "w", .provenance = "made up"},
       .config_sha256 = "c",

@@ -70,9 +70,9 @@ TEST(Results, CsvHasARowACellAndAColumnASweptKey) {
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_THAT(lines[0],
               ::testing::StartsWith("cell,model,model_provenance,dtype,task,split,sampler,"
-                                    "sampler_label,seed,n,questions,strict,strict_low"));
+                                    "sampler_label,seed,choice,n,questions,strict,strict_low"));
   EXPECT_THAT(lines[1],
-              ::testing::StartsWith("cell_a,fake,made up,float32,plain,test,greedy,,1,4,"));
+              ::testing::StartsWith("cell_a,fake,made up,float32,plain,test,greedy,,1,,4,"));
   const auto columns = [](const std::string& line) {
     return std::count(line.begin(), line.end(), ',');
   };

@@ -180,6 +180,27 @@ TEST(ComparisonReport, Frontier) {
   EXPECT_GT(entries[4].distance_interval->high, *entries[4].distance);
 }
 
+TEST(ComparisonReport, OneAnswerBesideSeveral) {
+  RecordedCell greedy = invented_cell("a", "greedy", "greedy"),
+               minp = invented_cell("b", "minp", "chain");
+  for (int q = 0; q < 40; ++q) {
+    add_question(greedy, {q % 2 ? "right" : "1"}, 60);
+    add_question(minp, {"right", "right", q % 2 ? "3" : "right"}, 60);
+  }
+  std::vector<RecordedRun> runs = {invented_run({greedy}, ""), invented_run({minp}, "")};
+  ComparisonRequest request;
+  request.baseline = "greedy";
+  const ComparisonReport report = compare_runs(runs, request);
+  const auto& entries = report.groups[0].frontier->entries;
+  ASSERT_EQ(entries.size(), 4u);  // greedy, minp, maj@2, maj@3
+  EXPECT_EQ(entries[3].label, "minp maj@3");
+  const std::string text = comparison_text(report);
+  EXPECT_THAT(text, HasSubstr("40 questions, 1 to 3 answers to each"));
+  EXPECT_THAT(text, HasSubstr("maj@3 %"));
+  EXPECT_EQ(report.groups[0].comparisons[0].wins, 20);
+  EXPECT_EQ(report.groups[0].comparisons[0].losses, 20);  // 2 of 3 against 1 of 1
+}
+
 TEST(ComparisonReport, RepeatsBringVotes) {
   RecordedCell minp = invented_cell("a", "minp", "chain"), think = invented_cell("b", "think", "x");
   for (int q = 0; q < 40; ++q) {
