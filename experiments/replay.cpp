@@ -171,8 +171,14 @@ class Replay {
       same_chain_[chain] = before_.parameters.at(chain) == after_.parameters.at(chain);
       memoryless_ = memoryless_ && is_memoryless(before_.parameters.at(chain));
     }
-    same_thought_ =
-        before_.parameters.at("think").at("text") == after_.parameters.at("think").at("text");
+    const std::string old_thought = before_.parameters.at("think").at("text"),
+                      new_thought = after_.parameters.at("think").at("text");
+    same_thought_ = old_thought == new_thought;
+    if (!same_thought_ && context.tokenizer != nullptr) {
+      const auto old_tokens = context.tokenizer->encode(old_thought, false, false);
+      const auto new_tokens = context.tokenizer->encode(new_thought, false, false);
+      alike_in_thoughts_ = std::ranges::mismatch(old_tokens, new_tokens).in1 - old_tokens.begin();
+    }
   }
 
   /// Makes every answer undecidable.
@@ -203,7 +209,7 @@ class Replay {
         const ActionKind action = after_.decide(step, remaining, new_state.get(), draws);
         if (action == step.action) {
           if (action == ActionKind::kThink && !same_thought_)
-            return changed(answer, step.position, "another thought");
+            return changed(answer, step.position + alike_in_thoughts_, "another thought");
           if ((action == ActionKind::kChain && !same_chain_.at("base")) ||
               (action == ActionKind::kHotter && !same_chain_.at("hotter")))
             return again("drawn from a chain with other settings");
@@ -241,6 +247,7 @@ class Replay {
   Thresholds thresholds_;
   std::map<std::string, bool> same_chain_;
   bool same_thought_ = true, memoryless_ = true;
+  int64_t alike_in_thoughts_ = 0;  ///< tokens that both thoughts begin with
   std::string obstacle_;
 };
 
