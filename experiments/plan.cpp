@@ -222,7 +222,7 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
   Plan plan;
   plan.config = read_experiment(root, file);
   Json retriever;
-  if (plan.config.retriever.IsDefined())
+  if (plan.config.retriever.IsDefined() && !plan.config.retriever.IsNull())
     plan.retriever =
         create_retriever(registries.retrievers, plan.config.retriever, file, &retriever);
   std::map<std::string, size_t> model_index, task_index;

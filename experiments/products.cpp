@@ -80,7 +80,8 @@ std::vector<CellResult> build_products(const Plan& plan, const Spool& spool,
     previous = &prompt;
     lines.write(dump_line(sample_to_json(sample)) + "\n");
     trace.add(sample, static_cast<int64_t>(c), question,
-              plan.models[cell.model].config.num_attention_heads);
+              plan.models[cell.model].config.num_attention_heads,
+              plan.cells[c].sampler->needs().position_gap);
     builder.add(c, sample);
   });
   std::vector<CellResult> results = builder.finish();

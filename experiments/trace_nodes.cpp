@@ -10,6 +10,8 @@ namespace surprisal {
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+/// Stands for the parent of the prompt's end where the model skips a position behind the prompt.
+constexpr int64_t kGapRoot = -2;
 constexpr uint16_t kHalfNaN = 0x7E00;
 
 }  // namespace
@@ -81,7 +83,7 @@ TraceNodes::TraceNodes(hdf5::File& file, const TraceOptions& options, int64_t la
 }
 
 std::vector<int64_t> TraceNodes::add(const std::vector<NodeRecord>& nodes, int64_t question,
-                                     int64_t sample_row, int64_t heads) {
+                                     int64_t sample_row, int64_t heads, bool position_gap) {
   if (question != current_question_) {
     rows_of_question_.clear();
     current_question_ = question;
@@ -93,7 +95,8 @@ std::vector<int64_t> TraceNodes::add(const std::vector<NodeRecord>& nodes, int64
     if (node.parent >= static_cast<int32_t>(rows.size()))
       throw Error(ErrorCode::kInternal, "a node stands before its parent");
     const int64_t parent = node.parent < 0 ? -1 : rows[static_cast<size_t>(node.parent)];
-    const auto [found, is_new] = rows_of_question_.emplace(Edge{parent, node.token_id}, rows_);
+    const auto [found, is_new] = rows_of_question_.emplace(
+        Edge{parent < 0 && position_gap ? kGapRoot : parent, node.token_id}, rows_);
     if (is_new) write(node, parent, static_cast<size_t>(heads));
     rows.push_back(found->second);
   }

@@ -25,10 +25,11 @@ class TraceNodes {
   /// @param question    a number that changes with the prompt
   /// @param sample_row  written as the question of new nodes if this sample is its first
   /// @param heads       of the sample's model
+  /// @param position_gap  the sample's model skipped a position: its contexts are others
   /// @return            for each node of the sample its row in /nodes
   /// @throws Error(kInternal) on a parent that does not precede its child
   std::vector<int64_t> add(const std::vector<NodeRecord>& nodes, int64_t question,
-                           int64_t sample_row, int64_t heads);
+                           int64_t sample_row, int64_t heads, bool position_gap);
   void flush();
 
  private:

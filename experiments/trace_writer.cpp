@@ -136,9 +136,11 @@ void TraceWriter::create_event_columns() {
                              [](const EventRow& row) { return row.event->kind; });
 }
 
-void TraceWriter::add(const Sample& sample, int64_t cell, int64_t question, int64_t heads) {
+void TraceWriter::add(const Sample& sample, int64_t cell, int64_t question, int64_t heads,
+                      bool position_gap) {
   const int64_t row = samples_->rows();
-  const std::vector<int64_t> node_rows = nodes_->add(sample.nodes, question, row, heads);
+  const std::vector<int64_t> node_rows =
+      nodes_->add(sample.nodes, question, row, heads, position_gap);
   samples_->push({&sample, cell, tokens_->rows()});
   for (const TokenRecord& token : sample.tokens) {
     if (token.node >= static_cast<int32_t>(node_rows.size()))

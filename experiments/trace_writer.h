@@ -36,7 +36,9 @@ class TraceWriter {
   /// of
   ///                  one question come one after the other
   /// @param heads     of the sample's model
-  void add(const Sample& sample, int64_t cell, int64_t question, int64_t heads);
+  /// @param position_gap  of the sample's sampler (Needs): its contexts are not those of others
+  void add(const Sample& sample, int64_t cell, int64_t question, int64_t heads,
+           bool position_gap = false);
 
   /// Writes /cells and /meta, marks the file complete and closes it. @throws Error(kIo)
   void finish(const std::vector<CellResult>& cells, const std::string& config_yaml,
