@@ -1,14 +1,14 @@
 // The products behind PackedLinear, compiled once for each CPU path by Highway's foreach_target.
 //
 // Outputs lie across SIMD lanes and the inputs of one output are always added in the same order:
-// kSumBlock of them by fused multiply-adds into a fresh accumulator, then that onto y. Neither the
-// number of rows nor of threads enters, so a row's result has the same bits in any batch.
+// kSumBlock of them by fused multiply-adds into a fresh accumulator, the blocks one after another,
+// then bias and y. Neither the number of rows nor of threads enters, so a row's result has the same
+// bits in any batch.
 //
 // A tile is R rows x 2 vectors of outputs, held in registers. With R = 1 the loop streams weights
 // at the speed of memory; with the largest R it does two multiply-adds a cycle. On a 2-core Zen 4
 // (AVX-512, roofs 29 GB/s and 116 GFLOP/s a core) a bfloat16 matrix larger than the caches runs at
-// 29 GB/s with one row, 27 GB/s with two, 94 GFLOP/s with 4, 105 with 8 and 111 with 12; the AVX2
-// path reaches 27 GB/s and 110 GFLOP/s.
+// 27 GB/s with one row and 90 GFLOP/s with 16; the AVX2 path at 25 GB/s and 86 GFLOP/s.
 #include "models/cpu/linear_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -86,11 +86,11 @@ HWY_INLINE void multiply_add(Vector (&acc)[R][V], const Vector (&w)[V], const fl
   }
 }
 
-// Sums `count` inputs for R rows and P neighbouring panels, and adds them to y.
+// Sums `count` inputs for R rows and P neighbouring panels, and adds them to `sums` (or, for the
+// first inputs, sets it), one row of which is as wide as the panels.
 template <class Weight, int R, int P>
-HWY_INLINE void tile(const std::byte* weights, int64_t panel_bytes, const float* bias,
-                     const float* x, int64_t x_stride, int64_t count, float* y, int64_t y_stride,
-                     bool accumulate) {
+void tile(const std::byte* weights, int64_t panel_bytes, const float* x, int64_t x_stride,
+          int64_t count, float* sums, bool first) {
   constexpr int kVectors = P * kPanelVectors;
   Vector acc[R][kVectors];
   for (int r = 0; r < R; ++r) {
@@ -120,59 +120,52 @@ HWY_INLINE void tile(const std::byte* weights, int64_t panel_bytes, const float*
   }
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < kVectors; ++v) {
-      float* const to = y + r * y_stride + v * kLanes;
-      Vector sum = acc[r][v];
-      if (bias != nullptr) sum = hn::Add(sum, hn::LoadU(Floats(), bias + v * kLanes));
-      if (accumulate) sum = hn::Add(sum, hn::LoadU(Floats(), to));
-      hn::StoreU(sum, Floats(), to);
+      float* const to = sums + r * P * kPanel + v * kLanes;
+      const Vector sum = first ? acc[r][v] : hn::Add(acc[r][v], hn::Load(Floats(), to));
+      hn::Store(sum, Floats(), to);
     }
   }
 }
 
-// `rows` rows (at most kMaxRows), P panels from `panel` on, inputs [k, k + count).
-template <class Weight, int R, int P>
-void run_tile(const PackedShape& shape, const LinearCall& call, int64_t row, int64_t panel,
-              int64_t k, int64_t count) {
-  const int64_t output = panel * kPanel;
-  const std::byte* weights = static_cast<const std::byte*>(call.weights) +
-                             panel * shape.panel_bytes() + k / 2 * Weight::kPairBytes;
-  const float* bias = call.bias == nullptr || k > 0 ? nullptr : call.bias + output;
-  const float* x = call.x + row * call.x_stride + k;
-  float* y = call.y + row * call.y_stride + output;
-  const bool accumulate = call.accumulate || k > 0;
-  const int64_t columns = std::min<int64_t>(shape.out - output, P * kPanel);
-  if (columns == P * kPanel) {
-    tile<Weight, R, P>(weights, shape.panel_bytes(), bias, x, call.x_stride, count, y,
-                       call.y_stride, accumulate);
-    return;
-  }
-  std::array<float, R * P * kPanel> edge{};  // the last panel may be wider than y
-  for (int r = 0; r < R && accumulate; ++r) {
-    std::copy_n(y + r * call.y_stride, columns, edge.data() + r * P * kPanel);
-  }
-  tile<Weight, R, P>(weights, shape.panel_bytes(), bias, x, call.x_stride, count, edge.data(),
-                     P * kPanel, accumulate);
-  for (int r = 0; r < R; ++r) {
-    std::copy_n(edge.data() + r * P * kPanel, columns, y + r * call.y_stride);
+// y = sums (+ bias) (+ y): y's own value is rounded into the result once, however long the sum.
+void store(const LinearCall& call, const float* sums, int64_t first_row, int64_t rows,
+           int64_t output, int64_t width, int64_t columns) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* from = sums + r * width;
+    float* const to = call.y + (first_row + r) * call.y_stride + output;
+    for (int64_t i = 0; i < columns; ++i) {
+      const float sum = call.bias == nullptr ? from[i] : from[i] + call.bias[output + i];
+      to[i] = call.accumulate ? to[i] + sum : sum;
+    }
   }
 }
 
+// Rows [first_row, first_row + rows), at most kRowBlock, of P neighbouring panels.
 template <class Weight, int P>
 void run_rows(const PackedShape& shape, const LinearCall& call, int64_t first_row, int64_t rows,
               int64_t panel) {
-  using Tile = void (*)(const PackedShape&, const LinearCall&, int64_t, int64_t, int64_t, int64_t);
+  using Tile = void (*)(const std::byte*, int64_t, const float*, int64_t, int64_t, float*, bool);
   static constexpr auto kTiles = []<size_t... R>(std::index_sequence<R...>) {
-    return std::array<Tile, sizeof...(R)>{run_tile<Weight, R + 1, P>...};
+    return std::array<Tile, sizeof...(R)>{tile<Weight, R + 1, P>...};
   }
   (std::make_index_sequence < P == 1 ? kMaxRows : kPairRows > ());
+  constexpr int64_t kWidth = P * kPanel;
+  alignas(64) float sums[(P == 1 ? kRowBlock : kPairRows) * kWidth];
+  const std::byte* weights =
+      static_cast<const std::byte*>(call.weights) + panel * shape.panel_bytes();
   const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;  // of sizes that differ by at most one
   for (int64_t k = 0; k < shape.in; k += kSumBlock) {
     const int64_t count = std::min(kSumBlock, shape.in - k);
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t begin = rows * t / tiles, end = rows * (t + 1) / tiles;
-      kTiles[static_cast<size_t>(end - begin - 1)](shape, call, first_row + begin, panel, k, count);
+      kTiles[static_cast<size_t>(end - begin - 1)](
+          weights, shape.panel_bytes(), call.x + (first_row + begin) * call.x_stride + k,
+          call.x_stride, count, sums + begin * kWidth, k == 0);
     }
+    weights += kSumBlock / 2 * Weight::kPairBytes;
   }
+  const int64_t output = panel * kPanel;
+  store(call, sums, first_row, rows, output, kWidth, std::min(kWidth, shape.out - output));
 }
 
 template <class Weight>

@@ -56,8 +56,8 @@ struct LinearKernels {
 };
 const LinearKernels& linear_kernels(CpuPath path);
 
-/// Inputs summed in one go before the sum is added to y. Part of what defines a result's bits; it
-/// bounds both the rounding error and the part of a panel that a tile of rows uses from the cache.
-inline constexpr int64_t kSumBlock = 768;
+/// Inputs summed in one go before the sum joins those of the blocks before it. Part of what defines
+/// a result's bits; short blocks round less.
+inline constexpr int64_t kSumBlock = 32;
 
 }  // namespace surprisal

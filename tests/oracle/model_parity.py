@@ -12,7 +12,9 @@ is compared by top-1 agreement and a loose bound.
 The device is ours alone: transformers always computes on the CPU, so that `--device cuda` compares
 a GPU with the same expected values.
 
-FOLDER: real model folders to compare as well, on a text of `--tokens` tokens.
+FOLDER: real model folders to compare as well, on `--tokens` random tokens or, with `--prompts`, on
+the questions of a JSONL file. For these the distance of both from transformers in float64 is shown:
+where transformers' own float32 is further than the bar from it, agreement is luck.
 Needs torch 2.11, transformers 5.17, h5py (tests/oracle/README.md).
 """
 
@@ -114,9 +116,12 @@ def run_ours(inspect, folder, ids, output, dtype, device):
                    for name in ("entropy", "varentropy", "agreement")}}
 
 
-def run_theirs(folder, ids, dtype):
-    model = transformers.AutoModelForCausalLM.from_pretrained(
+def load_theirs(folder, dtype):
+    return transformers.AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, dtype), attn_implementation="eager")
+
+
+def run_theirs(model, ids):
     with torch.no_grad():
         output = model(torch.tensor([ids]), output_attentions=True)
     maps = np.stack([attention[0].float().numpy() for attention in output.attentions])
@@ -139,8 +144,12 @@ def compare(ours, theirs):
 
 
 def check_float32(name, inspect, folder, ids, output, device):
-    difference = compare(run_ours(inspect, folder, ids, output, "float32", device),
-                         run_theirs(folder, ids, "float32"))
+    return judge_float32(name, run_ours(inspect, folder, ids, output, "float32", device),
+                         run_theirs(load_theirs(folder, "float32"), ids))
+
+
+def judge_float32(name, ours, theirs):
+    difference = compare(ours, theirs)
     good = (difference["logits"] <= LOGIT_TOLERANCE and difference["maps"] <= MAP_TOLERANCE
             and all(difference[key] <= STATISTIC_TOLERANCE
                     for key in ("entropy", "varentropy", "agreement")))
@@ -151,13 +160,36 @@ def check_float32(name, inspect, folder, ids, output, device):
 
 def check_half(name, inspect, folder, ids, output, dtype, device):
     ours = run_ours(inspect, folder, ids, output, dtype, device)["logits"]
-    theirs = run_theirs(folder, ids, dtype)["logits"]
+    theirs = run_theirs(load_theirs(folder, dtype), ids)["logits"]
     difference = np.abs(ours - theirs).max()
     top1 = (ours.argmax(-1) == theirs.argmax(-1)).mean()
     good = difference <= HALF_TOLERANCE[dtype] and top1 >= HALF_TOP1
     print(f"{'ok  ' if good else 'FAIL'} {name:24} {dtype:8} logits {difference:.1e}  "
           f"top-1 {top1:.3f}", flush=True)
     return good
+
+
+def check_folder(folder, inspect, prompts, output, device):
+    """How many of the prompts agree."""
+    single, double = load_theirs(folder, "float32"), load_theirs(folder, "float64")
+    agree = 0
+    for number, ids in enumerate(prompts):
+        ours = run_ours(inspect, folder, ids, output, "float32", device)
+        theirs, truth = run_theirs(single, ids), run_theirs(double, ids)
+        agree += judge_float32(f"{folder.name} {number}", ours, theirs)
+        for who, values in (("ours", ours), ("theirs", theirs)):
+            print(f"     {who:6} from float64: " + "  ".join(
+                f"{key} {compare(values, truth)[key]:.1e}" for key in ("logits", "maps")))
+    return agree
+
+
+def prompts_of(folder, args):
+    if args.prompts is None:
+        vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+        return [np.random.default_rng(1).integers(0, vocabulary, args.tokens).tolist()]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    questions = [json.loads(line)["question"] for line in open(args.prompts, encoding="utf-8")]
+    return [tokenizer(question)["input_ids"] for question in questions[:args.limit]]
 
 
 def main():
@@ -167,6 +199,9 @@ def main():
     parser.add_argument("--only", help="cases whose name contains this")
     parser.add_argument("--device", default="cpu", help="where inspect_model computes: cpu, cuda")
     parser.add_argument("--tokens", type=int, default=300, help="tokens for real folders")
+    parser.add_argument("--prompts", type=pathlib.Path,
+                        help="JSONL whose `question`s real folders read instead")
+    parser.add_argument("--limit", type=int, default=12, help="questions of --prompts")
     parser.add_argument("folders", nargs="*", type=pathlib.Path)
     args = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
@@ -188,11 +223,10 @@ def main():
                                                args.device)
                     checked += 1
         for folder in args.folders:
-            vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
-            ids = np.random.default_rng(1).integers(0, vocabulary, args.tokens).tolist()
-            failures += not check_float32(folder.name, args.inspect, folder, ids, output,
-                                          args.device)
-            checked += 1
+            prompts = prompts_of(folder, args)
+            failures += len(prompts) - check_folder(folder, args.inspect, prompts, output,
+                                                    args.device)
+            checked += len(prompts)
     print(f"{checked - failures} of {checked} agree")
     return 1 if failures or not checked else 0
 
