@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "experiments/stop_strings.h"
+
 namespace surprisal {
 
 AnswerText::AnswerText(const Tokenizer& tokenizer, std::vector<std::string> stop_strings)
     : stream_(tokenizer, /*skip_special=*/true), stop_strings_(std::move(stop_strings)) {
-  std::erase(stop_strings_, "");
+  for (const std::string& stop : stop_strings_) reach_ = std::max(reach_, stop.size());
 }
 
 bool AnswerText::push(TokenId token, TokenSource source) {
@@ -32,14 +34,10 @@ bool AnswerText::append(const std::string& piece, bool own) {
   }
   was_own_ = true;
 
-  size_t cut = std::string::npos;
-  for (const std::string& stop : stop_strings_) {
-    // A stop string may have begun in earlier tokens of this stretch.
-    const size_t reach = stop.size() - 1;
-    const size_t from = std::max(own_begin_, before > reach ? before - reach : 0);
-    cut = std::min(cut, text_.find(stop, from));
-  }
-  if (cut == std::string::npos) return false;
+  // A stop string may have begun in earlier tokens of this stretch.
+  const size_t from = std::max(own_begin_, before > reach_ ? before - reach_ : 0);
+  const size_t cut = from + stop_cut(std::string_view(text_).substr(from), stop_strings_);
+  if (cut == text_.size()) return false;
   cut_ = true;
   text_.resize(cut);
   return true;

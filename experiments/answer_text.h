@@ -29,6 +29,7 @@ class AnswerText {
 
   TextStream stream_;
   std::vector<std::string> stop_strings_;
+  size_t reach_ = 0;  ///< bytes of the longest of them
   std::string text_;
   std::vector<TextSpan> foreign_;
   size_t own_begin_ = 0;  ///< where the current stretch of the model's own text begins

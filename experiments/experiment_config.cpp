@@ -170,10 +170,30 @@ TuneSpec read_tune(ParamReader& reader) {
   tune.scorer = scorer_of(reader.choice("scorer", "numeric", {"strict", "flexible", "numeric"},
                                         "the one that decides"));
   tune.keep = reader.integer("keep", 1, {1, kMaxKept}, "settings", "of each sampler, the best");
+  if (reader.has("match"))
+    reader.map("match", "samplers made to intervene equally often", [&](ParamReader& match) {
+      tune.intervention_rate = match.number(
+          "intervention_rate", std::nullopt, {.min = 0, .max = 1, .min_exclusive = true},
+          "per generated token", "the setting nearest to it is kept, whatever its accuracy");
+      tune.matched = match.strings("samplers", {}, "whose settings are chosen so");
+      if (tune.matched.empty()) throw match.error("samplers", "name at least one sampler");
+    });
   return tune;
 }
 
+void require_known_samplers(const ParamReader& reader, const ExperimentConfig& config) {
+  std::vector<std::string> known;
+  for (const SamplerSpec& sampler : config.samplers) known.push_back(sampler.name);
+  for (const std::string& name : config.tune->matched)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw unknown_name_error("sampler", name, known, reader.place("tune") + ": tune.match");
+}
+
 }  // namespace
+
+bool TuneSpec::matches(const std::string& sampler) const {
+  return std::find(matched.begin(), matched.end(), sampler) != matched.end();
+}
 
 ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file) {
   ParamReader reader(root, "experiment", file);
@@ -205,9 +225,11 @@ ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file
   config.samplers = read_samplers(reader);
   config.sweep = reader.raw("sweep", "map", "grid over dotted keys");
   reader.set_resolved("sweep", json_from_yaml(config.sweep));
-  if (reader.has("tune"))
+  if (reader.has("tune")) {
     reader.map("tune", "choose among swept settings on other problems",
                [&](ParamReader& nested) { config.tune = read_tune(nested); });
+    require_known_samplers(reader, config);
+  }
   config.repeats = reader.integer("repeats", 1, {1, kMaxRepeats}, "samples", "answers per problem");
   reader.map("budget", "limits of one answer; at one, its sampler goes on without interventions",
              [&](ParamReader& nested) { config.budget = read_budget(nested); });

@@ -47,6 +47,12 @@ struct TuneSpec {
   std::optional<int64_t> limit;      ///< first N problems; none: all
   Scorer scorer = Scorer::kNumeric;  ///< whose accuracy decides
   int64_t keep = 1;                  ///< settings of each sampler that are reported on
+  /// Samplers whose setting is the one that intervenes most nearly at this rate instead, so that
+  /// they differ in where they intervene and not in how often; none when empty.
+  std::vector<std::string> matched = {};
+  double intervention_rate = 0;  ///< interventions per generated token
+
+  bool matches(const std::string& sampler) const;
 };
 
 /// An experiment's file, read strictly; every default filled in.

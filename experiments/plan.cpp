@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "experiments/stop_strings.h"
 #include "lib/sha256.h"
 
 namespace surprisal {
@@ -183,19 +184,12 @@ std::string PlannedModel::dtype() const {
 }
 
 std::vector<TokenId> PlannedModel::stop_tokens() const {
-  std::set<TokenId> stops;
-  for (const int64_t id : config.eos_token_ids) stops.insert(static_cast<TokenId>(id));
-  if (const auto eos = tokenizer->eos_token_id()) stops.insert(*eos);
-  return {stops.begin(), stops.end()};
+  return surprisal::stop_tokens(config, *tokenizer);
 }
 
 std::vector<std::string> PlannedModel::stop_strings(const Task& task) const {
-  std::vector<std::string> strings = task.stop_strings();
-  if (const auto eos = tokenizer->eos_token_id()) {
-    const std::string text = tokenizer->decode({{*eos}});
-    if (std::find(strings.begin(), strings.end(), text) == strings.end()) strings.push_back(text);
-  }
-  return strings;
+  const auto eos = tokenizer->eos_token_id();
+  return with_end_of_text(task.stop_strings(), eos ? tokenizer->decode({{*eos}}) : "");
 }
 
 int64_t Plan::samples() const {
@@ -253,7 +247,8 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
         spec.swept.empty() ? "" : " (in the cell with " + setting_text(spec.swept) + ")";
     Json sampler;
     try {
-      const SamplerContext context{model.tokenizer.get(), model.config.vocab_size};
+      const SamplerContext context{model.tokenizer.get(), model.config.vocab_size,
+                                   model.stop_tokens()};
       const std::string owner = "sampler '" + spec.sampler.name + "'";
       const YAML::Node node =
           resolve_quantiles(spec.sampler.node, model.calibration ? &*model.calibration : nullptr,

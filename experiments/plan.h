@@ -36,12 +36,10 @@ struct PlannedModel {
   std::unique_ptr<ChatTemplate> chat;  ///< null when no task asks through it
   std::optional<Calibration> calibration = {};
 
-  std::string name() const;   ///< the folder's last part, for tables
-  std::string dtype() const;  ///< resolved: "float32", "bfloat16" or "float16"
-  /// Tokens that end an answer: those of the model's configuration and the tokenizer's own, sorted.
-  std::vector<TokenId> stop_tokens() const;
-  /// Texts that end an answer: the task's, and the end token spelt out in ordinary tokens
-  /// (EleutherAI/lm-evaluation-harness v0.4.13, models/utils.py handle_stop_sequences).
+  std::string name() const;                  ///< the folder's last part, for tables
+  std::string dtype() const;                 ///< resolved: "float32", "bfloat16" or "float16"
+  std::vector<TokenId> stop_tokens() const;  ///< those that end an answer
+  /// Texts that end an answer: the task's, and the end token spelt out in ordinary tokens.
   std::vector<std::string> stop_strings(const Task& task) const;
 };
 

@@ -131,6 +131,8 @@ std::string obstacle_in(const Json& parameters) {
     if (is_beyond(value.at("action")))
       return "a state branches, asks or retrieves, which takes the model";
   }
+  if (parameters.value("gate", "states") == "ending")
+    return "the gate `ending` asks what the model would end with, which the trace does not tell";
   if (parameters.value("gate", "states") != "states" &&
       is_beyond(parameters.value("intervention", "think")))
     return "the intervention branches or asks, which takes the model";

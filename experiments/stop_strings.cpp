@@ -1,6 +1,7 @@
 #include "experiments/stop_strings.h"
 
 #include <algorithm>
+#include <set>
 
 namespace surprisal {
 
@@ -11,20 +12,17 @@ std::vector<std::string> with_end_of_text(std::vector<std::string> stops,
   return stops;
 }
 
+std::vector<TokenId> stop_tokens(const ModelConfig& model, const Tokenizer& tokenizer) {
+  std::set<TokenId> stops;
+  for (const int64_t id : model.eos_token_ids) stops.insert(static_cast<TokenId>(id));
+  if (const auto eos = tokenizer.eos_token_id()) stops.insert(*eos);
+  return {stops.begin(), stops.end()};
+}
+
 size_t stop_cut(std::string_view text, std::span<const std::string> stops) {
   for (const std::string& stop : stops)
     if (!stop.empty()) text = text.substr(0, text.find(stop));
   return text.size();
-}
-
-size_t held_back(std::string_view text, std::span<const std::string> stops) {
-  size_t held = 0;
-  for (const std::string& stop : stops) {
-    const size_t longest = std::min(text.size(), stop.empty() ? 0 : stop.size() - 1);
-    for (size_t length = longest; length > held; --length)
-      if (text.ends_with(std::string_view(stop).substr(0, length))) held = length;
-  }
-  return held;
 }
 
 }  // namespace surprisal

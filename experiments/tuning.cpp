@@ -1,6 +1,8 @@
 #include "experiments/tuning.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -56,15 +58,21 @@ Json tuning_json(const Plan& tuning, const std::vector<TunedCell>& tuned, const 
                      {"questions", cell.questions},
                      {"accuracy", cell.accuracy},
                      {"mean_token_evaluations", cell.token_evaluations},
+                     {"intervention_rate", cell.intervention_rate},
                      {"kept", cell.kept}});
   }
-  return {{"config_sha256", tuning.config_sha256},
-          {"split", spec.split},
-          {"scorer", scorer_name(spec)},
-          {"rule",
-           "highest accuracy; of equals the fewest mean token_evaluations; of equals the first in "
-           "the file"},
-          {"cells", std::move(cells)}};
+  Json json = {{"config_sha256", tuning.config_sha256},
+               {"split", spec.split},
+               {"scorer", scorer_name(spec)},
+               {"rule",
+                "highest accuracy; of equals the fewest mean token_evaluations; of equals the "
+                "first in the file"},
+               {"cells", std::move(cells)}};
+  if (!spec.matched.empty())
+    json["match"] = {{"samplers", spec.matched},
+                     {"intervention_rate", spec.intervention_rate},
+                     {"rule", "nearest to this rate instead of highest accuracy"}};
+  return json;
 }
 
 /// How many problems of a cell were also used to choose its setting.
@@ -80,11 +88,20 @@ size_t shared_problems(const Plan& plan, const Cell& cell, const Plan& tuning) {
       }));
 }
 
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
+  return text;
+}
+
 std::string choice_text(const TunedCell& tuned, const TuneSpec& spec, size_t shared) {
   if (tuned.rivals == 1) return "not tuned";
   std::string text = "chosen from " + std::to_string(tuned.rivals) + " settings on " +
-                     std::to_string(tuned.questions) + " problems of '" + spec.split + "', " +
-                     scorer_name(spec);
+                     std::to_string(tuned.questions) + " problems of '" + spec.split + "', ";
+  if (spec.matches(tuned.sampler))
+    return text + "intervention rate " + percent(tuned.intervention_rate) + " where " +
+           percent(spec.intervention_rate) + " was wanted";
+  text += scorer_name(spec);
   if (shared > 0)
     text += "; " + std::to_string(shared) +
             " of them are reported on here, so it looks better than it is";
@@ -114,7 +131,7 @@ std::vector<TunedCell> unjudged_cells(const Plan& tuning) {
 Plan make_tuning_plan(const YAML::Node& root, const std::string& file, const Registries& registries,
                       const ExperimentConfig& config) {
   Plan tuning = make_plan(tuning_tree(root, config), file, registries);
-  require_fair_tuning(tuning);
+  require_fair_tuning(tuning, *config.tune);
   return tuning;
 }
 
@@ -145,18 +162,25 @@ YAML::Node tuning_tree(const YAML::Node& root, const ExperimentConfig& config) {
   return tree;
 }
 
-void require_fair_tuning(const Plan& tuning) {
+void require_fair_tuning(const Plan& tuning, const TuneSpec& spec) {
   std::map<std::string, int64_t> settings;  // by sampler
   for (const auto& group : rivalries(tuning))
     settings[tuning.cells[group[0]].sampler_name] = std::ssize(group);
   std::set<int64_t> counts;
   std::string list;
   for (const auto& [sampler, count] : settings) {
-    if (count == 1) continue;
+    const bool matched = spec.matches(sampler);
+    if (matched && count == 1)
+      throw Error(ErrorCode::kConfig,
+                  tuning.config.file + ": tune.match: '" + sampler +
+                      "' has one setting only; give its threshold values to choose from, as in "
+                      "sweep: {samplers." +
+                      sampler + ".entropy_cut: {min: 0.25, max: 4, steps: 16}}");
+    if (matched || count == 1) continue;
     counts.insert(count);
     list += (list.empty() ? "" : ", ") + sampler + " " + std::to_string(count);
   }
-  if (counts.empty())
+  if (counts.empty() && spec.matched.empty())
     throw Error(ErrorCode::kConfig, tuning.config.file +
                                         ": tune: no sampler is swept, so there is nothing to "
                                         "choose; add `sweep:` over samplers.NAME.KEY");
@@ -177,10 +201,16 @@ std::vector<TunedCell> choose_settings(const Plan& tuning, const std::vector<Cel
     tuned[c].questions = results[c].questions;
     tuned[c].accuracy = accuracy_by(results[c], spec.scorer);
     tuned[c].token_evaluations = results[c].token_evaluations;
+    if (results[c].generated_tokens > 0)
+      tuned[c].intervention_rate = results[c].interventions / results[c].generated_tokens;
   }
+  const auto merit = [&](const TunedCell& cell) {
+    return spec.matches(cell.sampler) ? -std::abs(cell.intervention_rate - spec.intervention_rate)
+                                      : cell.accuracy;
+  };
   keep_best(tuning, spec.keep, tuned, [&](size_t a, size_t b) {
-    return tuned[a].accuracy != tuned[b].accuracy
-               ? tuned[a].accuracy > tuned[b].accuracy
+    return merit(tuned[a]) != merit(tuned[b])
+               ? merit(tuned[a]) > merit(tuned[b])
                : tuned[a].token_evaluations < tuned[b].token_evaluations;
   });
   return tuned;

@@ -14,8 +14,9 @@ namespace surprisal {
 ///
 /// Chosen together are the settings of one sampler under the same conditions (model, task, and
 /// swept keys that are not the sampler's own). Rule: the highest accuracy by the stated scorer; of
-/// equals the one that costs the fewest token_evaluations; of equals the first in the file.
-/// Samplers of one setting take part as they are written.
+/// equals the one that costs the fewest token_evaluations; of equals the first in the file. For
+/// samplers under `match:` the intervention rate nearest to the wanted one takes the place of
+/// accuracy. Samplers of one setting take part as they are written.
 
 /// How one setting did on the tuning problems.
 struct TunedCell {
@@ -25,6 +26,7 @@ struct TunedCell {
   int64_t rivals = 0;  ///< settings it was chosen from, itself included
   int64_t questions = 0;
   double accuracy = 0, token_evaluations = 0;
+  double intervention_rate = 0;  ///< interventions per generated token
   bool kept = false;
 };
 
@@ -33,10 +35,11 @@ struct TunedCell {
 YAML::Node tuning_tree(const YAML::Node& root, const ExperimentConfig& config);
 
 /// Refuses a choice that would not be fair: every swept sampler must bring the same number of
-/// settings, for the best of many looks better than the best of few.
+/// settings, for the best of many looks better than the best of few. Samplers that are matched are
+/// not chosen by how well they do and may bring any number but one.
 /// @param tuning  planned from tuning_tree()
 /// @throws Error(kConfig) naming the samplers; also when nothing is swept
-void require_fair_tuning(const Plan& tuning);
+void require_fair_tuning(const Plan& tuning, const TuneSpec& spec);
 
 /// @param results  of the tuning run, by cell
 /// @return         an entry a cell of the plan

@@ -95,6 +95,7 @@ class Sampler {
 struct SamplerContext {
   const Tokenizer* tokenizer = nullptr;  ///< null in tools without a model
   int64_t vocab_size = 0;                ///< 0 when unknown
+  std::vector<TokenId> stop_tokens = {};  ///< those that end an answer; empty when unknown
 };
 
 /// One row of the table of samplers.

@@ -5,6 +5,7 @@
 #include "experiments/engine.h"
 #include "experiments/retrieval/retriever.h"
 #include "experiments/sample.h"
+#include "experiments/stop_strings.h"
 #include "lib/chat_template.h"
 #include "lib/json.h"
 #include "lib/sha256.h"
@@ -53,7 +54,8 @@ int generate(const Options& options) {
   const auto tokenizer = load_tokenizer(options.model);
   const auto model = load_model(options.model, {.dtype = options.dtype, .device = options.device});
   const SamplerContext context{.tokenizer = tokenizer.get(),
-                               .vocab_size = model->config().vocab_size};
+                               .vocab_size = model->config().vocab_size,
+                               .stop_tokens = stop_tokens(model->config(), *tokenizer)};
   Json resolved;
   const auto sampler = create_sampler(builtin_samplers(), parse_yaml(options.sampler, "--sampler"),
                                       "--sampler", "--sampler", context, &resolved);
@@ -78,8 +80,7 @@ int generate(const Options& options) {
   request.ask = to_a_person             ? ask_person()
                 : options.ask == "auto" ? ask_policy("best")
                                         : ask_policy(options.ask);
-  for (const int64_t id : model->config().eos_token_ids)
-    request.stop_tokens.push_back(static_cast<TokenId>(id));
+  request.stop_tokens = context.stop_tokens;
 
   TextStream stream(*tokenizer, /*skip_special=*/true);
   Engine engine(*model, *tokenizer, {.batch = 1});

@@ -93,10 +93,12 @@ ThinkRule read_think(ParamReader& params, const Tokenizer* tokenizer) {
 
 ControlGate read_gate(ParamReader& params) {
   const std::string gate = params.choice(
-      "gate", "states", {"states", "entropy", "max_probability", "random"},
-      "what decides when an intervention happens; all but `states` are experimental controls");
+      "gate", "states", {"states", "entropy", "max_probability", "random", "ending"},
+      "what decides when an intervention happens; all but `states` are experimental controls; "
+      "ending: where the most likely token would end the answer");
   if (gate == "entropy") return ControlGate::kEntropy;
   if (gate == "max_probability") return ControlGate::kMaxProbability;
+  if (gate == "ending") return ControlGate::kEnding;
   return gate == "random" ? ControlGate::kRandom : ControlGate::kStates;
 }
 

@@ -60,6 +60,7 @@ enum class ControlGate {
   kEntropy,         ///< entropy is high, whatever the varentropy
   kMaxProbability,  ///< p1 is below max_probability_cut
   kRandom,          ///< with probability random_rate, whatever the distribution
+  kEnding,          ///< the most likely token would end the answer
 };
 
 struct QuadrantConfig {

@@ -57,6 +57,7 @@ Quadrant::Quadrant(ParamReader& params, const SamplerContext& context)
       hotter_(read_chain(params, "hotter", "the chain of action `hotter`",
                          "[{temperature: 1.2}, {min_p: 0.1}]", context)),
       tokenizer_(context.tokenizer),
+      stop_tokens_(context.stop_tokens),
       reads_attention_(std::any_of(config_.rules.begin(), config_.rules.end(),
                                    [](const StateRule& rule) { return rule.reads_attention(); })) {
   if (config_.branch.rollout_base) config_.branch.plan.rollout = base_.get();
@@ -112,6 +113,8 @@ bool Quadrant::intervention_due(const StepView& view, const Draws& draws, Action
       return view.statistics->max_probability < config_.max_probability_cut;
     case ControlGate::kRandom:
       return draws.uniform(kGateDraw) < config_.random_rate;
+    case ControlGate::kEnding:
+      return std::ranges::count(stop_tokens_, top_logits(view.logits, 1).front().index) > 0;
   }
   return false;
 }

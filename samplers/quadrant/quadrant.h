@@ -47,6 +47,7 @@ class Quadrant : public Sampler {
   QuadrantConfig config_;
   std::unique_ptr<Chain> base_, hotter_;
   const Tokenizer* tokenizer_;  ///< null in tools without a model: then nothing is asked
+  std::vector<TokenId> stop_tokens_;
   bool reads_attention_;
 };
 

@@ -55,8 +55,7 @@ Json score_line(const Json& line) {
 Json cut_line(const Json& line) {
   const auto text = line.at("text").get<std::string>();
   const auto stops = line.at("stops").get<std::vector<std::string>>();
-  const size_t cut = stop_cut(text, stops);
-  return {{"cut", text.substr(0, cut)}, {"held", held_back(text.substr(0, cut), stops)}};
+  return {{"cut", text.substr(0, stop_cut(text, stops))}};
 }
 
 int run(const std::vector<std::string>& arguments) {

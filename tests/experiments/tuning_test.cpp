@@ -96,7 +96,8 @@ TEST(Tuning, EverySweptSamplerBringsAsManySettings) {
                                                {"a", {{"samplers.a.x", 1}}},
                                                {"a", {{"samplers.a.x", 2}}},
                                                {"b", {{"samplers.b.x", 1}}},
-                                               {"b", {{"samplers.b.x", 2}}}})));
+                                               {"b", {{"samplers.b.x", 2}}}}),
+                                      {}));
   EXPECT_THAT(
       [&] {
         require_fair_tuning(plan_of({{"greedy", {}},
@@ -104,14 +105,51 @@ TEST(Tuning, EverySweptSamplerBringsAsManySettings) {
                                      {"a", {{"samplers.a.x", 2}}},
                                      {"b", {{"samplers.b.x", 1}}},
                                      {"b", {{"samplers.b.x", 2}}},
-                                     {"b", {{"samplers.b.x", 3}}}}));
+                                     {"b", {{"samplers.b.x", 3}}}}),
+                            {});
       },
       ThrowsMessage<Error>(HasSubstr("a 2, b 3")));
   EXPECT_THAT(
       [&] {
-        require_fair_tuning(plan_of({{"greedy", {}}, {"a", {{"seed", 1}}}}));
+        require_fair_tuning(plan_of({{"greedy", {}}, {"a", {{"seed", 1}}}}), {});
       },
       ThrowsMessage<Error>(HasSubstr("no sampler is swept")));
+}
+
+TEST(Tuning, MatchedSamplersAreChosenByTheirInterventionRate) {
+  const Plan plan = plan_of({{"minp", {{"samplers.minp.min_p", 0.1}}},
+                             {"minp", {{"samplers.minp.min_p", 0.2}}},
+                             {"think", {{"samplers.think.cut", 1}}},
+                             {"think", {{"samplers.think.cut", 2}}},
+                             {"think", {{"samplers.think.cut", 3}}}});
+  auto results = results_of(plan, {{0.3, 60}, {0.2, 50}, {0.9, 10}, {0.1, 70}, {0.9, 10}});
+  const double interventions[] = {0, 0, 4, 1.5, 0.5};
+  for (size_t c = 0; c < results.size(); ++c) {
+    results[c].generated_tokens = 40;
+    results[c].interventions = interventions[c];
+  }
+  const TuneSpec spec{.split = "dev", .limit = {}, .matched = {"think"}, .intervention_rate = 0.03};
+  const std::vector<TunedCell> tuned = choose_settings(plan, results, spec);
+  EXPECT_EQ(kept(tuned), (std::vector<bool>{true, false, false, true, false}));
+  EXPECT_DOUBLE_EQ(tuned[3].intervention_rate, 0.0375);
+  EXPECT_NO_THROW(require_fair_tuning(plan, spec));  // 2 and 3 settings
+  EXPECT_THAT(
+      [&] {
+        require_fair_tuning(plan_of({{"think", {}}}), spec);
+      },
+      ThrowsMessage<Error>(HasSubstr("tune.match: 'think' has one setting only")));
+}
+
+TEST(Tuning, MatchNamesSamplersOfTheExperiment) {
+  const YAML::Node root = YAML::Load(R"(
+name: mine
+model: {path: m}
+task: {name: stepwise}
+samplers: {greedy: {type: greedy}, think: {type: quadrant}}
+tune: {split: dev, match: {intervention_rate: 0.05, samplers: [thing]}}
+)");
+  EXPECT_THAT([&] { read_experiment(root, "a.yaml"); },
+              ThrowsMessage<Error>(HasSubstr("did you mean 'think'")));
 }
 
 TEST(Tuning, TheTuningRunIsTheExperimentOnOtherProblems) {

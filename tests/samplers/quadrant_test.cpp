@@ -35,8 +35,9 @@ std::vector<float> wild() {
 
 /// A sampler and the state of one answer.
 struct Answer {
-  explicit Answer(const std::string& yaml)
-      : sampler(test::sampler_of("{type: quadrant, " + yaml + "}")), state(sampler->start()) {}
+  explicit Answer(const std::string& yaml, const SamplerContext& context = {})
+      : sampler(test::sampler_of("{type: quadrant, " + yaml + "}", context)),
+        state(sampler->start()) {}
 
   Decision step(const std::vector<float>& logits, uint64_t seed = 1) {
     test::Row row(logits);
@@ -180,6 +181,11 @@ TEST(Quadrant, ControlsDecideWhenAThoughtComes) {
   EXPECT_EQ(maximum.step(fork()).kind, ActionKind::kThink);
   maximum.step(peak());
   EXPECT_EQ(maximum.step(peak()).kind, ActionKind::kArgmax);
+
+  // At the end of the text only: wild()'s most likely token, 5, ends an answer here.
+  Answer ending("gate: ending, varentropy_cut: 1, " + quick, {.stop_tokens = {5}});
+  EXPECT_NE(ending.step(flat()).kind, ActionKind::kThink);
+  EXPECT_EQ(ending.step(wild()).kind, ActionKind::kThink);
 }
 
 // The random control fires at its rate wherever it may, whatever the row; 5 standard deviations of
