@@ -4,12 +4,14 @@
 #include <limits>
 #include <utility>
 
-#include "experiments/cost.h"
 #include "lib/error.h"
 #include "lib/json.h"
+#include "samplers/chain_step.h"
 
 namespace surprisal {
 namespace {
+
+const TokenCallback kNobodyListens;
 
 /// The decision that ends a text is no token of the answer, so its figures go into the event:
 /// whether other thresholds would have ended it, too, depends on them (replay.h).
@@ -35,33 +37,82 @@ Answer::Answer(GenerationRequest request, TokenTree& tree, const WalkSetting& se
       needs_(request_.sampler->needs()),
       walk_(tree.root(), request_.prompt, request_.stop_strings, setting),
       state_(request_.sampler->start()),
-      next_path_(request_.path + 1) {
+      next_path_(request_.path + 1),
+      ledger_(*setting.config) {
   ++tree_->requests;
   needs_.attention = needs_.attention || setting_.trace.attention != TraceOptions::Attention::kNone;
   result_.id = request_.id;
   result_.prompt_tokens = walk_.prompt_length();
 }
 
-bool Answer::is_known(const TokenNode& node) const {
-  const Evaluation& evaluation = node.evaluation;
-  return !evaluation.logits.empty() && (!needs_.attention || evaluation.has_attention) &&
-         evaluation.padded_slots >= needs_.padded_slots;
+Answer::Answer(const Answer& parent, Sampler::Base base)
+    : request_(parent.request_),
+      tree_(parent.tree_),
+      setting_(parent.setting_),
+      on_token_(&kNobodyListens),
+      needs_(base.sampler->needs()),
+      walk_(parent.walk_),
+      state_(std::move(base.state)),
+      snapshots_(parent.snapshots_.size()),
+      bans_(parent.bans_),
+      attempts_(parent.attempts_),
+      next_path_(parent.next_path_),
+      ledger_(*setting_.config) {
+  ++tree_->requests;
+  request_.sampler = base.sampler;
+  request_.counterfactual = {};
+  needs_.attention = parent.needs_.attention;
+  result_.id = request_.id;
+  result_.prompt_tokens = walk_.prompt_length();
+}
+
+bool Answer::finished() const {
+  return finished_ && std::ranges::all_of(twins_, [](const Twins& pair) {
+           return pair.treated->finished() && pair.untreated->finished();
+         });
 }
 
 std::vector<TokenNode*> Answer::waiting_at() {
-  if (!branching_) return {&walk_.node()};
   std::vector<TokenNode*> nodes;
-  for (const Rollout& rollout : branching_->rollouts())
-    if (!rollout.done) nodes.push_back(&rollout.walk.node());
+  if (!finished_ && !branching_) nodes.push_back(&walk_.node());
+  if (branching_)
+    for (const Rollout& rollout : branching_->rollouts())
+      if (!rollout.done) nodes.push_back(&rollout.walk.node());
+  for (const Twins& pair : twins_)
+    for (Answer* twin : {pair.treated.get(), pair.untreated.get()})
+      if (!twin->finished())
+        for (TokenNode* node : twin->waiting_at()) nodes.push_back(node);
   return nodes;
 }
 
+GenerationResult Answer::take_result() {
+  const auto half = [](Answer& twin) {
+    GenerationResult result = twin.take_result();
+    return TwinAnswer{.response = std::move(result.response),
+                      .foreign = std::move(result.foreign),
+                      .stop_reason = result.stop_reason,
+                      .generated_tokens = result.generated_tokens,
+                      .token_evaluations = result.cost.token_evaluations,
+                      .score = {}};
+  };
+  for (const Twins& pair : twins_)
+    result_.twins.push_back({pair.fork, half(*pair.treated), half(*pair.untreated)});
+  return std::move(result_);
+}
+
 void Answer::advance() {
+  advance_itself();
+  for (const Twins& pair : twins_)
+    for (Answer* twin : {pair.treated.get(), pair.untreated.get()})
+      if (!twin->finished()) twin->advance();
+}
+
+void Answer::advance_itself() {
   while (!finished_) {
     if (branching_) {
       explore();
       if (branching_) return;
-    } else if (is_known(walk_.node())) {
+    } else if (walk_.evaluation().serves(needs_)) {
       step();
     } else {
       return;
@@ -69,41 +120,28 @@ void Answer::advance() {
   }
 }
 
-/// Accounts for the first use of what the model said at `node`.
-void Answer::visit(const TokenNode& node) {
-  if (!visited_.insert(&node).second) return;
-  result_.cost.token_evaluations += node.end - node.begin;
-  result_.cost.flops += forward_flops(*setting_.config, node.begin, node.end, 1);
-}
-
 void Answer::step() {
-  const size_t visited = visited_.size();
-  visit(walk_.node());
-  result_.cost.forward_passes += static_cast<int64_t>(visited_.size() - visited);
-  if (inserting_.empty()) return carry_out(decide());
+  if (ledger_.visit(walk_.node())) ledger_.step();
+  if (inserting_.empty()) {
+    Decision decision = decide();
+    if (is_twin_due(decision)) begin_twins(decision);
+    return carry_out(std::move(decision));
+  }
   const TokenId token = inserting_.front();
   inserting_.pop_front();
   take(token, inserting_source_, inserting_decision_);
 }
 
 StepView Answer::view() const {
-  const Evaluation& evaluation = walk_.evaluation();
   const Budget& budget = request_.budget;
-  StepView view;
-  view.logits = evaluation.logits;
-  view.statistics = &evaluation.statistics;
-  view.shared = &evaluation.shared;
   // Only what the sampler asked for: what a trace or another answer needs must not change
   // decisions.
-  const Needs needs = request_.sampler->needs();
-  if (needs.attention) view.attention = &evaluation.attention;
-  if (needs.padded_slots > 0) view.padded_attention = &evaluation.padded;
-  view.tokens = walk_.tokens();
-  view.prompt_length = result_.prompt_tokens;
-  const bool may_spend = result_.cost.token_evaluations < budget.max_token_evaluations;
+  StepView view = walk_.view(request_.sampler->needs());
+  const bool may_spend = ledger_.cost().token_evaluations < budget.max_token_evaluations;
   view.remaining_tokens = request_.max_new_tokens - static_cast<int64_t>(walk_.records().size());
   view.may_inject =
       may_spend && result_.injected_tokens + result_.retrieved_tokens < budget.max_injected;
+  view.may_rewind = may_spend;
   view.may_branch = may_spend && branches_ < budget.max_branches;
   return view;
 }
@@ -125,7 +163,35 @@ Decision Answer::decide() {
   const DistributionStatistics statistics = distribution_statistics(logits);
   seen.logits = logits;
   seen.statistics = &statistics;
+  seen.shared = nullptr;  // it is about the row with what was banned
   return request_.sampler->decide(seen, state_.get(), draws_here());
+}
+
+/// Whether a twin is drawn depends on the place alone, so it is a fair sample of where a state
+/// fires.
+bool Answer::is_twin_due(const Decision& decision) const {
+  const Counterfactual& rule = request_.counterfactual;
+  return rule.probability > 0 && !std::holds_alternative<Emit>(decision.action) &&
+         std::ranges::count(rule.actions, decision.kind) > 0 &&
+         draws_here().uniform(kTwinDraw) < rule.probability;
+}
+
+void Answer::begin_twins(const Decision& decision) {
+  const auto twin = [&]() -> std::unique_ptr<Answer> {
+    Sampler::Base base = request_.sampler->base(state_.get());
+    if (base.sampler == nullptr) return nullptr;
+    return std::unique_ptr<Answer>(new Answer(*this, std::move(base)));
+  };
+  Twins pair;
+  pair.treated = twin();
+  if (!pair.treated) return;
+  pair.untreated = twin();
+  pair.fork = walk_.record_of(static_cast<TokenId>(walk_.evaluation().statistics.argmax),
+                              TokenSource::kSampled, decision);
+  pair.treated->ledger_.visit(walk_.node());
+  pair.treated->ledger_.step();
+  pair.treated->carry_out(decision);
+  twins_.push_back(std::move(pair));
 }
 
 void Answer::carry_out(Decision decision) {
@@ -226,28 +292,30 @@ void Answer::rewind(const Rewind& rewind) {
 void Answer::begin_branching(const Branch& branch, const Decision& decision) {
   if (branch.candidates.size() < 2 || branch.plan.horizon < 1)
     throw Error(ErrorCode::kInternal, "a branch needs two candidates and a horizon");
-  branches_ += static_cast<int64_t>(branch.candidates.size());
   branching_decision_ = decision;
   branching_ = std::make_unique<Branching>(
-      walk_, branch, decision, next_path_,
-      request_.max_new_tokens - static_cast<int64_t>(walk_.records().size()), request_);
-  next_path_ += static_cast<uint32_t>(branch.candidates.size());
+      walk_, branch, decision,
+      Branching::Limits{
+          .tokens = request_.max_new_tokens - static_cast<int64_t>(walk_.records().size()),
+          .branches = request_.budget.max_branches - branches_},
+      next_path_, request_);
 }
 
 /// Moves every branch as far as the tree knows; the last to end decides the fork.
 void Answer::explore() {
-  int64_t longest = 0;
-  for (Rollout& rollout : branching_->rollouts()) {
-    while (!rollout.done && is_known(rollout.walk.node())) {
-      visit(rollout.walk.node());
-      branching_->step(rollout);
+  do {
+    std::vector<Rollout>& rollouts = branching_->rollouts();
+    for (size_t i = 0; i < rollouts.size(); ++i) {  // a step may add some behind it
+      while (!rollouts[i].done && rollouts[i].walk.evaluation().serves(needs_)) {
+        ledger_.visit(rollouts[i].walk.node());
+        branching_->step(i);
+      }
     }
-    longest = std::max(longest, rollout.walk.position() - walk_.position());
-  }
-  if (!branching_->done()) return;
-  // Side by side, the branches take as many sequential steps as the longest; the fork token itself
-  // was chosen by the step before.
-  result_.cost.forward_passes += longest - 1;
+    if (!branching_->done()) return;
+  } while (branching_->next_round());
+  ledger_.step(branching_->passes());
+  branches_ += branching_->followed();
+  next_path_ += static_cast<uint32_t>(branching_->followed());
   resolve_branching();
 }
 
@@ -281,7 +349,11 @@ void Answer::resolve_branching() {
       result_.discarded_tokens += record.length;
     result_.branches.push_back(std::move(record));
   }
-  note(EventKind::kBranch, dump_line({{"candidates", branching->rollouts().size()},
+  for (BranchRecord& record : branching->take_given_up()) {
+    result_.discarded_tokens += record.length;
+    result_.branches.push_back(std::move(record));
+  }
+  note(EventKind::kBranch, dump_line({{"candidates", branching->followed()},
                                       {"kept", winner},
                                       {"tied", verdict.tied.size() > 1}}));
   if (own_words)
@@ -307,7 +379,9 @@ void Answer::resolve_branching() {
 }
 
 AskReply Answer::reply_to(const AskUser& question) const {
-  return (request_.ask ? request_.ask : ask_policy("best"))(question, draws_here());
+  AskUser asked = question;
+  asked.so_far = walk_.text().text();
+  return (request_.ask ? request_.ask : ask_policy("best"))(asked, draws_here());
 }
 
 void Answer::ask(const AskUser& question, const Decision& decision) {
@@ -346,6 +420,7 @@ void Answer::finish(StopReason reason) {
   if (walk_.stopped() && reason == StopReason::kLength) reason = StopReason::kStopString;
   result_.stop_reason = reason;
   result_.generated_tokens = static_cast<int64_t>(result_.tokens.size());
+  result_.cost = ledger_.cost();
   --tree_->requests;
   finished_ = true;
 }
@@ -357,7 +432,6 @@ AskPolicy ask_policy(const std::string& name) {
     };
   if (name == "first") return [](const AskUser&, const Draws&) { return AskReply{}; };
   if (name == "random") {
-    constexpr uint32_t kAskDraw = 1;
     return [](const AskUser& question, const Draws& draws) {
       const double u = draws.uniform(kAskDraw);
       return AskReply{

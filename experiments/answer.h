@@ -7,10 +7,11 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <unordered_set>
 #include <vector>
 
 #include "experiments/branching.h"
+#include "experiments/cost_ledger.h"
+#include "experiments/job.h"
 #include "experiments/walk.h"
 
 namespace surprisal {
@@ -18,33 +19,33 @@ namespace surprisal {
 /// One request on its way: a walk down a token tree with its own sampler state, draws, budget and
 /// record, and while a fork is being explored one walk per branch. It carries out what its sampler
 /// decides wherever the tree already knows what the model says, and waits elsewhere.
-class Answer {
+class Answer : public Job {
  public:
-  using TokenCallback = std::function<void(int64_t, TokenId, const TokenRecord&)>;
-
+  /// @param tree      whose root is the request's prompt; outlives the answer
+  /// @param on_token  outlives the answer
   Answer(GenerationRequest request, TokenTree& tree, const WalkSetting& setting,
          const TokenCallback& on_token);
-  Answer(const Answer&) = delete;
-  Answer& operator=(const Answer&) = delete;
 
-  /// Goes on until it is finished or stands only where the model has to be asked.
-  /// @throws Error(kUnsupported, kConfig) on a decision that cannot be carried out
-  void advance();
+  void advance() override;
+  bool finished() const override;
+  /// One node, or one per unfinished branch, and those of twins.
+  std::vector<TokenNode*> waiting_at() override;
+  TokenTree& tree() override { return *tree_; }
+  Needs needs() const override { return needs_; }
+  GenerationResult take_result() override;
 
-  bool finished() const { return finished_; }
-  /// The nodes it waits at: one, or one per unfinished branch.
-  std::vector<TokenNode*> waiting_at();
-  TokenTree& tree() { return *tree_; }
-  Needs needs() const { return needs_; }
-
-  /// The finished answer; call once.
-  GenerationResult take_result() { return std::move(result_); }
+  /// What it has used so far.
+  const CostLedger& ledger() const { return ledger_; }
 
  private:
-  bool is_known(const TokenNode& node) const;
-  void visit(const TokenNode& node);
+  /// A twin: `parent` where it stands, gone on with by `base`.
+  Answer(const Answer& parent, Sampler::Base base);
+
+  void advance_itself();
   void step();
   Decision decide();
+  bool is_twin_due(const Decision& decision) const;
+  void begin_twins(const Decision& decision);
   StepView view() const;
   Draws draws_here() const;
   void carry_out(Decision decision);
@@ -78,11 +79,17 @@ class Answer {
   std::unique_ptr<Branching> branching_;
   Decision branching_decision_;
   uint32_t next_path_ = 1;
-  std::unordered_set<const TokenNode*> visited_;  // nodes whose evaluation it has used
+  CostLedger ledger_;
   int64_t branches_ = 0;
   int64_t found_nothing_at_ = -1;  ///< position of the last look-up that found nothing
+  /// A fork that is followed both ways.
+  struct Twins {
+    TokenRecord fork;
+    std::unique_ptr<Answer> treated, untreated;
+  };
+  std::vector<Twins> twins_;
   GenerationResult result_;
-  bool finished_ = false;
+  bool finished_ = false;  ///< it itself, though perhaps not all twins
 };
 
 }  // namespace surprisal

@@ -65,28 +65,92 @@ double normalized_edit_distance(const std::string& a, const std::string& b) {
 }
 
 Branching::Branching(const Walk& walk, const Branch& branch, const Decision& decision,
-                     uint32_t first_path, int64_t most_tokens, const GenerationRequest& request)
+                     const Limits& limits, uint32_t first_path, const GenerationRequest& request)
     : request_(request),
       plan_(branch.plan),
       fork_(walk.records().size()),
       text_begin_(walk.text().text().size()),
-      most_tokens_(std::min(most_tokens, branch.plan.horizon)) {
+      width_(branch.candidates.size()),
+      decision_(decision),
+      limits_(limits),
+      first_path_(first_path) {
   for (const TokenId candidate : branch.candidates) {
-    Rollout& rollout = rollouts_.emplace_back(Rollout{.walk = walk});
-    rollout.path = first_path++;
-    if (plan_.rollout != nullptr) rollout.state = plan_.rollout->start();
-    Decision why = decision;
-    why.action = Emit{candidate};
-    rollout.walk.take(candidate, TokenSource::kBranch, why, 0);
-    rollout.done = reached_stop(rollout);
-    if (std::ranges::count(request_.stop_tokens, candidate) > 0) {
-      rollout.ended_answer = StopReason::kEndOfText;
-      rollout.done = true;
-    }
+    rollouts_.push_back(branch_of(walk, candidate, decision_));
+    if (plan_.rollout != nullptr) rollouts_.back().state = plan_.rollout->start();
   }
 }
 
-void Branching::step(Rollout& rollout) {
+/// A copy of the walk that goes on with the candidate.
+Rollout Branching::branch_of(const Walk& walk, TokenId candidate, const Decision& decision) {
+  Rollout rollout{.walk = walk};
+  rollout.path = first_path_ + static_cast<uint32_t>(followed_++);
+  rollout.round_begin = walk.records().size();
+  Decision why = decision;
+  why.action = Emit{candidate};
+  rollout.walk.take(candidate, TokenSource::kBranch, why, 0);
+  if (std::ranges::count(request_.stop_tokens, candidate) > 0)
+    rollout.ended_answer = StopReason::kEndOfText;
+  else if (rollout.walk.stopped())
+    rollout.ended_answer = StopReason::kStopString;
+  rollout.done = rollout.ended_answer || reached_stop(rollout);
+  return rollout;
+}
+
+/// Its place is taken by the first of the new branches.
+void Branching::part(size_t index) {
+  Rollout from = std::move(rollouts_[index]);
+  const auto ranked = top_logits(from.walk.evaluation().logits, width_);
+  for (size_t rank = 0; rank < ranked.size(); ++rank) {
+    Rollout branch = branch_of(from.walk, ranked[rank].index, decision_);
+    branch.state = from.state ? from.state->clone() : nullptr;
+    if (plan_.rollout != nullptr)
+      plan_.rollout->observe(ranked[rank].index, TokenSource::kBranch, branch.state.get());
+    if (rank == 0)
+      rollouts_[index] = std::move(branch);
+    else
+      rollouts_.insert(rollouts_.begin() + static_cast<int64_t>(index + rank), std::move(branch));
+  }
+}
+
+int64_t Branching::longest_of_round() const {
+  size_t longest = 0;
+  for (const Rollout& rollout : rollouts_)
+    longest = std::max(longest, rollout.walk.records().size() - rollout.round_begin);
+  return static_cast<int64_t>(longest);
+}
+
+bool Branching::next_round() {
+  const auto can_go_on = [&](const Rollout& rollout) {
+    return !rollout.ended_answer && !has_answer(rollout);
+  };
+  if (round_ >= plan_.rounds || !std::ranges::any_of(rollouts_, can_go_on)) return false;
+  if (followed_ + plan_.keep * static_cast<int64_t>(width_) > limits_.branches) return false;
+  ++round_;
+  passes_ += longest_of_round();
+  Verdict verdict = compare();
+  std::vector<size_t> order(rollouts_.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::ranges::greater(),
+                           [&](size_t i) { return verdict.records[i].score; });
+  std::vector<Rollout> kept;
+  for (size_t place = 0; place < order.size(); ++place) {
+    Rollout& rollout = rollouts_[order[place]];
+    if (place >= static_cast<size_t>(plan_.keep)) {
+      given_up_.push_back(std::move(verdict.records[order[place]]));
+      continue;
+    }
+    rollout.round_begin = rollout.walk.records().size();
+    rollout.parts = can_go_on(rollout) && length_left(rollout) > 0;
+    rollout.done = !rollout.parts;
+    kept.push_back(std::move(rollout));
+  }
+  rollouts_ = std::move(kept);
+  return true;
+}
+
+void Branching::step(size_t index) {
+  if (rollouts_[index].parts) return part(index);
+  Rollout& rollout = rollouts_[index];
   const Evaluation& evaluation = rollout.walk.evaluation();
   Decision decision;
   if (plan_.rollout == nullptr) {
@@ -95,13 +159,7 @@ void Branching::step(Rollout& rollout) {
     decision.kept = 1;
     decision.sampling_logprob = 0;
   } else {
-    StepView view;
-    view.logits = evaluation.logits;
-    view.statistics = &evaluation.statistics;
-    if (evaluation.has_attention) view.attention = &evaluation.attention;
-    if (evaluation.padded_slots > 0) view.padded_attention = &evaluation.padded;
-    view.tokens = rollout.walk.tokens();
-    view.prompt_length = rollout.walk.prompt_length();
+    StepView view = rollout.walk.view(plan_.rollout->needs());
     view.may_branch = view.may_inject = false;
     const Draws draws(request_.draws_key, static_cast<uint32_t>(rollout.walk.position()),
                       rollout.path);
@@ -128,9 +186,19 @@ void Branching::step(Rollout& rollout) {
   rollout.done = rollout.ended_answer.has_value() || reached_stop(rollout);
 }
 
+/// Whether it is rolled out to an answer and has reached it.
+bool Branching::has_answer(const Rollout& rollout) const {
+  return plan_.stop_at == BranchPlan::StopAt::kAnswer && request_.extract_answer &&
+         !request_.extract_answer(rollout.walk.text().text()).empty();
+}
+
+int64_t Branching::length_left(const Rollout& rollout) const {
+  return limits_.tokens - static_cast<int64_t>(rollout.walk.records().size() - fork_);
+}
+
 bool Branching::reached_stop(const Rollout& rollout) const {
-  const auto length = static_cast<int64_t>(rollout.walk.records().size() - fork_);
-  if (length >= most_tokens_) return true;
+  const auto length = static_cast<int64_t>(rollout.walk.records().size() - rollout.round_begin);
+  if (length >= plan_.horizon || length_left(rollout) <= 0) return true;
   switch (plan_.stop_at) {
     case BranchPlan::StopAt::kHorizon:
     case BranchPlan::StopAt::kEndOfText:
@@ -141,8 +209,7 @@ bool Branching::reached_stop(const Rollout& rollout) const {
       // The fork token's own distribution is the uncertain one: look at those after it.
       return length > 1 && rollout.walk.records().back().entropy < plan_.low_entropy;
     case BranchPlan::StopAt::kAnswer:
-      return request_.extract_answer &&
-             !request_.extract_answer(rollout.walk.text().text()).empty();
+      return has_answer(rollout);
   }
   return false;
 }

@@ -1,25 +1,22 @@
 #pragma once
 
-#include <memory>
 #include <optional>
 
-#include "samplers/sampler.h"
+#include "experiments/forwarding_sampler.h"
 
 namespace surprisal {
 
 /// Stands in for a cell's sampler so that its failure stops its own cell and not the run: what it
 /// throws is kept, and the answer is ended. One thread.
-class CellGuard : public Sampler {
+class CellGuard : public ForwardingSampler {
  public:
-  explicit CellGuard(const Sampler& sampler) : sampler_(sampler) {}
+  using ForwardingSampler::ForwardingSampler;
 
   const std::optional<Error>& failure() const { return failure_; }
 
-  Needs needs() const override { return sampler_.needs(); }
-  std::unique_ptr<SamplerState> start() const override { return sampler_.start(); }
   Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override {
     try {
-      if (!failure_) return sampler_.decide(view, state, draws);
+      if (!failure_) return ForwardingSampler::decide(view, state, draws);
     } catch (const Error& error) {
       failure_ = error;
     }
@@ -28,17 +25,8 @@ class CellGuard : public Sampler {
     decision.kind = ActionKind::kStop;
     return decision;
   }
-  void observe(TokenId token, TokenSource source, SamplerState* state) const override {
-    sampler_.observe(token, source, state);
-  }
-  void carry_ledger(const SamplerState* latest, SamplerState* restored) const override {
-    sampler_.carry_ledger(latest, restored);
-  }
-  std::optional<std::string> refuses_repeats() const override { return sampler_.refuses_repeats(); }
-  std::string label() const override { return sampler_.label(); }
 
  private:
-  const Sampler& sampler_;
   mutable std::optional<Error> failure_;
 };
 

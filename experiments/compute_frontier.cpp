@@ -53,7 +53,8 @@ Frontier frontier_of(const std::vector<FrontierEntry>& entries, std::span<const 
 
 bool is_plain_decoding(const RecordedCell& cell) {
   const std::string type = sampler_type(cell);
-  return type == "greedy" || type == "chain";
+  const bool has_strategy = cell.identity.value("sampler", Json::object()).contains("strategy");
+  return (type == "greedy" || type == "chain") && !has_strategy;
 }
 
 ComputeFrontier compute_frontier(std::span<const RecordedCell* const> cells,

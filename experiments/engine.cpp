@@ -13,6 +13,7 @@
 
 #include "experiments/answer.h"
 #include "experiments/cache_plan.h"
+#include "experiments/strategies/strategy.h"
 #include "lib/error.h"
 
 namespace surprisal {
@@ -54,32 +55,22 @@ class Engine::Impl {
       : model_(model),
         options_(options),
         setting_{&tokenizer, &model.config(), options.trace},
-        plan_(model, options.memory_bytes) {
+        plan_(model, options.memory_bytes, options.sharing) {
     if (options_.batch < 1 || options_.prefill_chunk < 1)
       throw Error(ErrorCode::kConfig, "engine: batch and prefill_chunk must be at least 1");
   }
 
   void run(const std::function<std::optional<GenerationRequest>()>& next,
            const std::function<void(GenerationResult)>& finished,
-           const std::function<bool()>& interrupted, const Answer::TokenCallback& on_token) {
+           const std::function<bool()>& interrupted, const TokenCallback& on_token) {
     on_token_ = on_token;
-    upcoming_ = next();
-    while (!interrupted()) {
-      admit(next);
-      for (auto answer = answers_.begin(); answer != answers_.end();) {
-        answer->advance();
-        if (answer->finished()) {
-          finished(answer->take_result());
-          answer = retire(answer);
-        } else {
-          ++answer;
-        }
-      }
-      forget_logits();
-      if (answers_.empty() && !upcoming_) break;
-      if (!answers_.empty()) evaluate_frontier();
+    try {
+      work(next, finished, interrupted);
+    } catch (...) {
+      abandon();
+      throw;
     }
-    answers_.clear();
+    jobs_.clear();
     remembered_.clear();
     for (auto& [key, tree] : trees_) plan_.release(*tree);
     trees_.clear();
@@ -91,6 +82,36 @@ class Engine::Impl {
   /// A prompt, whether a gap follows it, and with sharing off the number of the request, so that
   /// every one has its own tree.
   using TreeKey = std::tuple<std::vector<TokenId>, bool, int64_t>;
+
+  void work(const std::function<std::optional<GenerationRequest>()>& next,
+            const std::function<void(GenerationResult)>& finished,
+            const std::function<bool()>& interrupted) {
+    upcoming_ = next();
+    while (!interrupted()) {
+      admit(next);
+      for (auto job = jobs_.begin(); job != jobs_.end();) {
+        (*job)->advance();
+        if ((*job)->finished()) {
+          finished((*job)->take_result());
+          job = retire(job);
+        } else {
+          ++job;
+        }
+      }
+      forget_logits();
+      if (jobs_.empty() && !upcoming_) break;
+      if (!jobs_.empty()) evaluate_frontier();
+    }
+  }
+
+  /// Leaves the engine as it was made, whatever went wrong; allocates nothing.
+  void abandon() noexcept {
+    jobs_.clear();
+    remembered_.clear();
+    upcoming_.reset();
+    plan_.clear();
+    trees_.clear();
+  }
 
   /// Takes in requests until the frontier fills the batch; those with a known prompt always, since
   /// they share what is computed anyway.
@@ -105,9 +126,15 @@ class Engine::Impl {
         tree = trees_.emplace(std::move(key), std::make_unique<TokenTree>(upcoming_->prompt, gap))
                    .first;
       }
-      answers_.emplace_back(std::move(*upcoming_), *tree->second, setting_, on_token_);
+      jobs_.push_back(start(std::move(*upcoming_), *tree->second));
       upcoming_ = next();
     }
+  }
+
+  std::unique_ptr<Job> start(GenerationRequest request, TokenTree& tree) const {
+    if (request.strategy != nullptr)
+      return request.strategy->start(std::move(request), tree, setting_, on_token_);
+    return std::make_unique<Answer>(std::move(request), tree, setting_, on_token_);
   }
 
   void check(const GenerationRequest& request) const {
@@ -123,14 +150,14 @@ class Engine::Impl {
       throw Error(ErrorCode::kConfig, "max_new_tokens must be at least 1");
   }
 
-  std::list<Answer>::iterator retire(std::list<Answer>::iterator answer) {
-    TokenTree& tree = answer->tree();
+  std::list<std::unique_ptr<Job>>::iterator retire(std::list<std::unique_ptr<Job>>::iterator job) {
+    TokenTree& tree = (*job)->tree();
     if (tree.requests == 0) {
       std::erase_if(remembered_, [&](const TokenNode* node) { return node->tree == &tree; });
       plan_.release(tree);
     }
     const bool last = tree.requests == 0;
-    const auto next = answers_.erase(answer);  // its cursors stand on the tree
+    const auto next = jobs_.erase(job);  // its cursors stand on the tree
     if (last) std::erase_if(trees_, [&](const auto& entry) { return entry.second.get() == &tree; });
     return next;
   }
@@ -140,7 +167,8 @@ class Engine::Impl {
   void forget_logits() {
     const int64_t per_node = model_.config().vocab_size * static_cast<int64_t>(sizeof(float));
     const auto allowed = static_cast<size_t>(options_.logits_bytes / per_node);
-    for (size_t looked_at = 0; remembered_.size() > allowed && looked_at < allowed; ++looked_at) {
+    const size_t there = remembered_.size();
+    for (size_t looked_at = 0; remembered_.size() > allowed && looked_at < there; ++looked_at) {
       TokenNode* node = remembered_.front();
       remembered_.pop_front();
       if (node->waiting > 0)
@@ -150,12 +178,12 @@ class Engine::Impl {
     }
   }
 
-  /// The distinct contexts that answers wait for, in the order the answers came.
+  /// The distinct contexts that jobs wait for, in the order the jobs came.
   std::vector<TokenNode*> frontier() {
     std::vector<TokenNode*> nodes;
     std::unordered_set<TokenNode*> seen;
-    for (Answer& answer : answers_)
-      for (TokenNode* node : answer.waiting_at())
+    for (const auto& job : jobs_)
+      for (TokenNode* node : job->waiting_at())
         if (seen.insert(node).second) nodes.push_back(node);
     return nodes;
   }
@@ -164,6 +192,8 @@ class Engine::Impl {
   void evaluate_frontier() {
     ++pass_;
     const std::vector<TokenNode*> waiting = frontier();
+    for (TokenNode* node : waiting) node->wanted_in = pass_;
+    plan_.begin_pass(pass_);
     std::vector<TokenNode*> chosen;
     std::vector<std::vector<TokenId>> fed;  // per row
     int64_t prefill_left = options_.prefill_chunk;
@@ -194,8 +224,8 @@ class Engine::Impl {
       rows.push_back(row);
     }
     ForwardRequest request;
-    for (const Answer& answer : answers_) {
-      const Needs needs = answer.needs();
+    for (const auto& job : jobs_) {
+      const Needs needs = job->needs();
       request.attention_statistics = request.attention_statistics || needs.attention;
       request.padded_slots = std::max(request.padded_slots, needs.padded_slots);
     }
@@ -257,11 +287,11 @@ class Engine::Impl {
   EngineOptions options_;
   WalkSetting setting_;
   CachePlan plan_;
-  Answer::TokenCallback on_token_;
+  TokenCallback on_token_;
   std::optional<GenerationRequest> upcoming_;
   std::map<TreeKey, std::unique_ptr<TokenTree>> trees_;
-  std::list<Answer> answers_;          // in the order they came
-  std::deque<TokenNode*> remembered_;  // nodes that hold logits, oldest first
+  std::list<std::unique_ptr<Job>> jobs_;  // in the order they came
+  std::deque<TokenNode*> remembered_;     // nodes that hold logits, oldest first
   EngineCounters counters_;
   int64_t unshared_ = 0;
   uint64_t pass_ = 0;

@@ -44,11 +44,21 @@ struct AskReply {
 using AskPolicy = std::function<AskReply(const AskUser&, const Draws&)>;
 /// Who answers when nobody is there: the option held for best, the first named, or any.
 inline constexpr std::string_view kAskPolicyNames[] = {"best", "first", "random"};
+/// The name of what is no policy: a person at a terminal. Answers it steered are no method's.
+inline constexpr std::string_view kPerson = "person";
 /// @param name  one of kAskPolicyNames @throws Error(kUnknownName)
 AskPolicy ask_policy(const std::string& name);
 
 /// Looks something up; returns the text to insert, "" for nothing found. May throw Error.
 using LookUp = std::function<std::string(const std::string& query)>;
+
+/// Randomised twins: where a state fires, whether the answer is also followed both ways.
+struct Counterfactual {
+  double probability = 0;           ///< of each place where one of the actions is decided upon
+  std::vector<ActionKind> actions;  ///< which interventions
+};
+
+class Strategy;
 
 /// One answer to be generated: what to ask, how to choose tokens, when to stop.
 struct GenerationRequest {
@@ -63,8 +73,11 @@ struct GenerationRequest {
   Budget budget = {};
   AskPolicy ask = {};    ///< empty: the best option
   LookUp retrieve = {};  ///< empty: Retrieve is refused
+  Counterfactual counterfactual = {};
   /// The answer a text gives, "" if none yet; an empty function: texts have no answers.
   std::function<std::string(const std::string&)> extract_answer = {};
+  const Strategy* strategy = nullptr;      ///< makes several answers of it; null: one. Borrowed
+  std::vector<uint64_t> member_keys = {};  ///< draws keys of a strategy's answers, in order
 };
 
 struct GenerationResult {
@@ -79,6 +92,7 @@ struct GenerationResult {
   std::vector<NodeRecord> nodes;
   std::vector<EventRecord> events;
   std::vector<BranchRecord> branches;
+  std::vector<TwinRecord> twins;  ///< not yet scored
 };
 
 struct EngineOptions {
@@ -86,7 +100,9 @@ struct EngineOptions {
   int64_t prefill_chunk = 512;                ///< prompt tokens per forward pass, over all rows
   int64_t memory_bytes = 0;                   ///< for keys and values; 0 = from the machine's
   int64_t logits_bytes = int64_t{512} << 20;  ///< for logits of contexts nobody waits at
-  bool sharing = true;                        ///< equal prompts share what they compute
+  /// Answers share what they compute of equal contexts, beginnings of prompts included. Without,
+  /// each one computes all of it: what independent runs would cost, in one program.
+  bool sharing = true;
   TraceOptions trace = {};
 };
 

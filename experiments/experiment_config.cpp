@@ -146,6 +146,23 @@ Budget read_budget(ParamReader& reader) {
   return budget;
 }
 
+Counterfactual read_counterfactual(ParamReader& reader) {
+  Counterfactual rule;
+  rule.probability = reader.number("probability", 0.1, {.min = 0, .max = 1}, "",
+                                   "share of the places where a state fires that are followed "
+                                   "both ways");
+  const std::vector<std::string> known = {"think", "branch", "retrieve", "ask", "rewind"};
+  for (const std::string& name :
+       reader.strings("actions", {"think", "branch"}, "interventions that are tried out so")) {
+    if (std::ranges::find(known, name) == known.end())
+      throw unknown_name_error("action", name, known, reader.place("actions"));
+    rule.actions.push_back(
+        static_cast<ActionKind>(std::ranges::find(kActionNames, name) - std::begin(kActionNames)));
+  }
+  if (rule.actions.empty()) throw reader.error("actions", "names no action");
+  return rule;
+}
+
 void read_trace(ParamReader& reader, TraceOptions& trace) {
   trace.top_k = reader.integer("top_k", 5, {0, kMaxTopK}, "tokens",
                                "most probable tokens kept with each token");
@@ -161,6 +178,12 @@ void read_trace(ParamReader& reader, TraceOptions& trace) {
                                              : Attention::kMaps;
   trace.logits_f16 =
       reader.choice("logits", "none", {"none", "f16"}, "the full rows in half precision") == "f16";
+}
+
+std::vector<std::string> ask_policies() {
+  std::vector<std::string> names(std::begin(kAskPolicyNames), std::end(kAskPolicyNames));
+  names.emplace_back(kPerson);
+  return names;
 }
 
 TuneSpec read_tune(ParamReader& reader) {
@@ -237,8 +260,12 @@ ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file
       reader.raw("retriever", "map", "what a sampler's retrievals are answered from");
   reader.set_resolved("retriever", json_from_yaml(config.retriever));
   config.ask_policy = reader.choice(
-      "ask_policy", "best", {std::begin(kAskPolicyNames), std::end(kAskPolicyNames)},
-      "who answers a sampler's questions: the option held for best, the first named, any");
+      "ask_policy", "best", ask_policies(),
+      "who answers a sampler's questions: the option held for best, the first named, any; or a "
+      "person (run_experiment --interactive)");
+  if (reader.has("counterfactual"))
+    reader.map("counterfactual", "randomised twins: what a fired state's action does to an answer",
+               [&](ParamReader& nested) { config.counterfactual = read_counterfactual(nested); });
   if (reader.has("analysis"))
     reader.map("analysis", "the comparisons that will be reported as tests",
                [&](ParamReader& nested) { config.analysis = read_analysis(nested); });

@@ -68,7 +68,9 @@ struct ExperimentConfig {
   int64_t repeats = 1;
   YAML::Node retriever;  ///< {type: NAME, parameters...}; undefined: nothing is looked up
   Budget budget;         ///< of each answer
-  std::string ask_policy = "best";  ///< who answers a sampler's questions: one of kAskPolicyNames
+  std::string ask_policy =
+      "best";  ///< who answers a sampler's questions: one of kAskPolicyNames, or kPerson
+  Counterfactual counterfactual;         ///< probability 0: no twins
   std::optional<AnalysisPlan> analysis;  ///< what is declared to be tested
   EngineOptions engine;                  ///< `engine:` and `trace:`; batch 0: chosen by the runner
   std::string output;

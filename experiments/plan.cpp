@@ -138,6 +138,24 @@ Prompt make_prompt(const PlannedModel& model, const TaskSpec& spec, const Proble
   return prompt;
 }
 
+/// Twins are of states that fire; where nothing can, they were asked for by mistake.
+void require_interventions(const Plan& plan) {
+  for (const Cell& cell : plan.cells)
+    if (!cell.strategy && cell.sampler->base(cell.sampler->start().get()).sampler != nullptr)
+      return;
+  throw Error(ErrorCode::kConfig,
+              plan.config.file +
+                  ": counterfactual: no sampler here intervenes by states (use a quadrant without "
+                  "a strategy), so there is nothing to compare with its absence");
+}
+
+/// A strategy's answers are repeats of its sampler.
+std::optional<std::string> refuses_repeats(const Cell& cell) {
+  if (!cell.strategy) return cell.sampler->refuses_repeats();
+  if (const auto reason = cell.strategy->refuses_repeats()) return reason;
+  return cell.sampler->refuses_repeats();
+}
+
 /// Index of the entry with this key, made by `make` the first time.
 template <typename Entry, typename Make>
 size_t find_or_make(std::vector<Entry>& entries, std::map<std::string, size_t>& index,
@@ -253,11 +271,16 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
       const YAML::Node node =
           resolve_quantiles(spec.sampler.node, model.calibration ? &*model.calibration : nullptr,
                             yaml_place(file, spec.sampler.node) + ": " + owner, &cell.quantiles);
-      cell.sampler = create_sampler(registries.samplers, node, owner, file, context, &sampler);
+      YAML::Node strategy;
+      const YAML::Node own = without_strategy(node, &strategy);
+      cell.sampler = create_sampler(registries.samplers, own, owner, file, context, &sampler);
+      if (!strategy.IsNull())
+        cell.strategy = create_strategy(registries.strategies, strategy, owner + ": strategy", file,
+                                        &sampler["strategy"]);
     } catch (const Error& error) {
       throw Error(error.code(), error.what() + where);
     }
-    if (const auto reason = cell.sampler->refuses_repeats(); reason && plan.config.repeats > 1)
+    if (const auto reason = refuses_repeats(cell); reason && plan.config.repeats > 1)
       throw Error(ErrorCode::kConfig, file + ": sampler '" + spec.sampler.name +
                                           "': repeats > 1 make no sense: " + *reason);
 
@@ -278,6 +301,7 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
                                           ": same model, task and parameters; leave one out");
     plan.cells.push_back(std::move(cell));
   }
+  if (plan.config.counterfactual.probability > 0) require_interventions(plan);
   if (plan.config.analysis) check_names(*plan.config.analysis, plan.declarable_cells(), file);
 
   for (const Cell& cell : plan.cells) {

@@ -11,6 +11,7 @@
 #include "experiments/calibration.h"
 #include "experiments/experiment_config.h"
 #include "experiments/retrieval/retriever.h"
+#include "experiments/strategies/strategy.h"
 #include "experiments/sweep.h"
 #include "lib/chat_template.h"
 #include "lib/tokenizer.h"
@@ -23,6 +24,7 @@ struct Registries {
   SamplerRegistry samplers = builtin_samplers();
   TaskRegistry tasks = builtin_tasks();
   RetrieverRegistry retrievers = builtin_retrievers();
+  StrategyRegistry strategies = builtin_strategies();
 };
 
 /// A model of the run, identified but not loaded.
@@ -65,6 +67,7 @@ struct Cell {
   size_t model = 0, task = 0;  ///< indices into the plan
   std::string sampler_name;
   std::unique_ptr<Sampler> sampler;
+  std::unique_ptr<Strategy> strategy = nullptr;  ///< above the sampler; null: one answer
   uint64_t seed = 0;
   int64_t max_new_tokens = 0;
   Budget budget;

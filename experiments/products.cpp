@@ -33,6 +33,7 @@ void publish_twin(const std::string& from, const std::string& to) {
 TraceHeader trace_header(const Plan& plan) {
   TraceHeader header{
       .config_sha256 = plan.config_sha256, .model_sha256 = "", .options = plan.config.engine.trace};
+  header.twins = plan.config.counterfactual.probability > 0;
   for (const PlannedModel& model : plan.models) {
     header.model_sha256 +=
         (header.model_sha256.empty() ? "" : ",") + model.provenance.weights_sha256;

@@ -142,6 +142,11 @@ RecordedRun read_recorded_run(const std::string& path, bool keep_texts) {
 void require_comparable(const RecordedCell& one, const RecordedCell& other) {
   const std::string both = "cell " + one.id + " (" + one.name() + ") and cell " + other.id + " (" +
                            other.name() + ") cannot be compared: ";
+  for (const RecordedCell* cell : {&one, &other})
+    if (cell->identity.value("ask_policy", "") == "person")
+      throw Error(ErrorCode::kUsage, both + "cell " + cell->id +
+                                         " was steered by a person (run_experiment --interactive), "
+                                         "so its answers are not its sampler's");
   const std::string differences = json_difference(one.conditions(), other.conditions());
   if (!differences.empty())
     throw Error(ErrorCode::kUsage,

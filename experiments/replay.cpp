@@ -122,14 +122,14 @@ struct Judge {
 /// Why a sampler with these parameters cannot be followed through a trace, or "".
 std::string obstacle_in(const Json& parameters) {
   const auto is_beyond = [](const std::string& action) {
-    return action == "branch" || action == "ask" || action == "retrieve";
+    return action == "branch" || action == "ask" || action == "retrieve" || action == "rewind";
   };
   for (const auto& [name, value] : parameters.items()) {
     if (!value.is_object() || !value.contains("action")) continue;
     if (value.value("fork", "any") != "any")
       return "a gate asks for a fork, which the trace does not tell";
     if (is_beyond(value.at("action")))
-      return "a state branches, asks or retrieves, which takes the model";
+      return "a state branches, asks, retrieves or rewinds, which takes the model";
   }
   if (parameters.value("gate", "states") == "ending")
     return "the gate `ending` asks what the model would end with, which the trace does not tell";
@@ -375,6 +375,9 @@ std::vector<ReplayedAnswer> replay_run(const std::string& path,
     if (!changes.contains(cell.sampler) || (!only.empty() && cell.id != only)) continue;
     const std::string where = path + ": cell " + cell.id;
     const Json before = without_nulls(cell.identity.at("sampler"));
+    if (before.contains("strategy"))
+      throw Error(ErrorCode::kUnsupported,
+                  where + ": a strategy's answers are not replayed; only a sampler's own are");
     if (before.value("type", "") != "quadrant")
       throw Error(ErrorCode::kUnsupported, where + ": sampler '" + cell.sampler + "' is of type " +
                                                before.value("type", "?") +

@@ -24,6 +24,8 @@ void ResultsBuilder::add(size_t cell, const Sample& sample) {
   sums.flops += sample.cost.flops;
   sums.forward_passes += sample.cost.forward_passes;
   sums.interventions += sample.interventions;
+  for (const TwinRecord& twins : sample.twins) sums.twins.add(sample.doc_id, twins);
+  sums.signals.add(sample);
   sums.token_rows += static_cast<int64_t>(sample.tokens.size());
   for (const TokenRecord& token : sample.tokens) sums.states[static_cast<size_t>(token.state)] += 1;
 }
@@ -65,6 +67,9 @@ std::vector<CellResult> ResultsBuilder::finish() const {
     result.interventions = share(sums.interventions, sums.n);
     for (size_t i = 0; i < sums.states.size(); ++i)
       result.state_shares[i] = share(sums.states[i], sums.token_rows);
+    const Scorer scorer = plan_.config.analysis ? plan_.config.analysis->primary : Scorer::kNumeric;
+    result.twins = sums.twins.effects(scorer);
+    result.signals = sums.signals.aurocs(scorer);
     results.push_back(std::move(result));
   }
   return results;

@@ -9,6 +9,7 @@
 #include "experiments/plan.h"
 #include "experiments/sample.h"
 #include "experiments/statistics/proportion.h"
+#include "experiments/twin_effects.h"
 
 namespace surprisal {
 
@@ -30,6 +31,8 @@ struct CellResult {
   double generated_tokens = 0, injected_tokens = 0, token_evaluations = 0, flops = 0,
          forward_passes = 0, interventions = 0;
   std::array<double, std::size(kStateNames)> state_shares{};  ///< of token rows, by State
+  std::vector<TwinEffect> twins;     ///< of randomised twins; empty without `counterfactual:`
+  std::vector<SignalAuroc> signals;  ///< that tell wrong answers from right ones, or do not
 };
 
 /// Adds samples up, cell by cell.
@@ -48,6 +51,8 @@ class ResultsBuilder {
             interventions = 0, token_rows = 0;
     double flops = 0;
     std::array<int64_t, std::size(kStateNames)> states{};
+    TwinEffects twins;
+    AnswerSignals signals;
   };
   const Plan& plan_;
   std::vector<Sums> sums_;

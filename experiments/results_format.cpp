@@ -1,6 +1,7 @@
 #include "experiments/results_format.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <set>
@@ -51,7 +52,48 @@ Json row_json(const CellResult& result) {
   for (const auto& [key, value] : result.swept) row["swept"][key] = value;
   for (size_t i = 0; i < result.state_shares.size(); ++i)
     row["state_shares"][std::string(kStateNames[i])] = number_or_null(result.state_shares[i]);
+  row["wrong_answer_auroc"] = aurocs_json(result.signals);
+  if (!result.twins.empty()) row["twins"] = twin_effects_json(result.twins);
   return row;
+}
+
+/// "1.5 [-0.3, 3.3]"
+std::string interval_text(const Proportion& value, double factor, int digits) {
+  std::string text = fixed(factor * value.value, digits);
+  if (!std::isnan(value.low))
+    text +=
+        " [" + fixed(factor * value.low, digits) + ", " + fixed(factor * value.high, digits) + "]";
+  return text;
+}
+
+/// What the twins of a cell showed, a line a state and action.
+std::string twins_text(const std::vector<const CellResult*>& cells) {
+  std::vector<std::vector<std::string>> rows = {{"sampler", "parameters", "state", "action",
+                                                 "pairs", "questions", "treated %", "untreated %",
+                                                 "effect, points"}};
+  for (const CellResult* cell : cells)
+    for (const TwinEffect& twins : cell->twins)
+      rows.push_back({cell->sampler, own_setting_text(cell->sampler, cell->swept), twins.state,
+                      twins.action, std::to_string(twins.pairs), std::to_string(twins.questions),
+                      fixed(100 * twins.treated, 1), fixed(100 * twins.untreated, 1),
+                      interval_text(twins.effect, 100, 1)});
+  if (rows.size() == 1) return "";
+  return "\nRandomised twins: right answers where a state was acted on, and where the base chain "
+         "went on instead; 95 % intervals, clustered by question\n" +
+         aligned_table(rows, 4);
+}
+
+/// Which signals tell wrong answers, a line a cell.
+std::string signals_text(const std::vector<const CellResult*>& cells) {
+  std::vector<std::vector<std::string>> rows = {{"sampler", "parameters", "signal", "AUROC"}};
+  for (const CellResult* cell : cells)
+    for (const SignalAuroc& entry : cell->signals)
+      rows.push_back({cell->sampler, own_setting_text(cell->sampler, cell->swept), entry.signal,
+                      interval_text(entry.auroc, 1, 2)});
+  if (rows.size() == 1) return "";
+  return "\nDoes the mean of a signal over an answer tell that it is wrong? (0.5: no; below: it is "
+         "smaller there)\n" +
+         aligned_table(rows, 3);
 }
 
 std::string csv_value(const Json& value) {
@@ -84,6 +126,14 @@ Json proportion_json(const Proportion& share) {
           {"high", number_or_null(share.high)}};
 }
 
+Proportion proportion_from_json(const Json& value) {
+  const auto number_of = [&](const char* name) {
+    const Json& number = value.at(name);
+    return number.is_null() ? std::numeric_limits<double>::quiet_NaN() : number.get<double>();
+  };
+  return {number_of("value"), number_of("low"), number_of("high")};
+}
+
 Json results_json(const std::vector<CellResult>& results) {
   Json rows = Json::array();
   for (const CellResult& result : results) rows.push_back(row_json(result));
@@ -93,10 +143,6 @@ Json results_json(const std::vector<CellResult>& results) {
 std::vector<CellResult> results_from_json(const Json& rows, const std::string& where) {
   const auto number_of = [](const Json& value) {
     return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
-  };
-  const auto proportion_of = [&](const Json& value) {
-    return Proportion{number_of(value.at("value")), number_of(value.at("low")),
-                      number_of(value.at("high"))};
   };
   std::vector<CellResult> results;
   try {
@@ -115,9 +161,9 @@ std::vector<CellResult> results_from_json(const Json& rows, const std::string& w
       result.choice = row.value("choice", "");
       row.at("n").get_to(result.n);
       row.at("questions").get_to(result.questions);
-      result.strict = proportion_of(row.at("strict"));
-      result.flexible = proportion_of(row.at("flexible"));
-      result.numeric = proportion_of(row.at("numeric"));
+      result.strict = proportion_from_json(row.at("strict"));
+      result.flexible = proportion_from_json(row.at("flexible"));
+      result.numeric = proportion_from_json(row.at("numeric"));
       result.invalid_share = number_of(row.at("invalid_share"));
       result.truncated_share = number_of(row.at("truncated_share"));
       result.generated_tokens = number_of(row.at("mean_generated_tokens"));
@@ -128,6 +174,8 @@ std::vector<CellResult> results_from_json(const Json& rows, const std::string& w
       result.interventions = number_of(row.at("interventions_per_answer"));
       for (size_t i = 0; i < result.state_shares.size(); ++i)
         result.state_shares[i] = number_of(row.at("state_shares").at(std::string(kStateNames[i])));
+      result.signals = aurocs_from_json(row.value("wrong_answer_auroc", Json::object()));
+      result.twins = twin_effects_from_json(row.value("twins", Json::array()));
       results.push_back(std::move(result));
     }
   } catch (const Json::exception& error) {
@@ -152,6 +200,8 @@ std::string results_csv(const std::vector<CellResult>& results) {
           add(key, value.contains(key) ? value.at(key) : Json(nullptr));
       } else if (name == "state_shares") {
         for (const auto& [state, state_share] : value.items()) add("share_" + state, state_share);
+      } else if (name == "wrong_answer_auroc" || name == "twins") {
+        continue;  // tables of their own: results.json, traces.h5
       } else if (value.is_object()) {
         add(name, value.at("value"));
         add(name + "_low", value.at("low"));
@@ -182,6 +232,7 @@ std::string results_table(const std::vector<CellResult>& results) {
          "tokens", "evaluations", "passes", "interventions", "states %"}};
     std::set<std::string> notes;
     std::map<std::string, int64_t> settings;
+    std::vector<const CellResult*> with_twins;
     for (const CellResult& result : results) {
       if (model_text(result) != model || result.task + " " + result.split != task) continue;
       rows.push_back(
@@ -194,12 +245,14 @@ std::string results_table(const std::vector<CellResult>& results) {
       if (!result.choice.empty())
         notes.insert(named_setting(result.sampler, result.swept) + ": " + result.choice);
       ++settings[result.sampler];
+      if (!result.twins.empty()) with_twins.push_back(&result);
     }
     for (const auto& [sampler, count] : settings)
       if (count > 1) notes.insert(several_settings_note(sampler, count));
     text += (text.empty() ? "" : "\n") + model + " on " + task +
             "; 95 % intervals, means per answer\n" + aligned_table(rows, 2);
     for (const std::string& note : notes) text += "note: " + note + "\n";
+    text += twins_text(with_twins) + signals_text(with_twins);
   }
   return text;
 }

@@ -10,6 +10,8 @@ namespace surprisal {
 
 /// {value, low, high}; null where there is no number.
 Json proportion_json(const Proportion& share);
+/// null is NaN. @throws Json::exception
+Proportion proportion_from_json(const Json& value);
 std::string results_csv(const std::vector<CellResult>& results);
 Json results_json(const std::vector<CellResult>& results);
 /// What results_json() wrote. @throws Error(kFormat)

@@ -155,23 +155,42 @@ class Generation {
     request.id = id;
     request.prompt = pending.prompt->tokens;
     request.sampler = &guards_[pending.cell];
-    request.draws_key = draws_key(cell.seed, problem(pending).question_sha256,
-                                  static_cast<uint64_t>(pending.repeat));
+    const auto key_of = [&](int64_t repeat) {
+      return draws_key(cell.seed, problem(pending).question_sha256, static_cast<uint64_t>(repeat));
+    };
+    request.strategy = cell.strategy.get();
+    const int64_t answers = cell.strategy ? cell.strategy->answers() : 1;
+    request.draws_key = key_of(pending.repeat * answers);
+    if (cell.strategy)
+      for (int64_t member = 0; member < answers; ++member)
+        request.member_keys.push_back(key_of(pending.repeat * answers + member));
     request.max_new_tokens = cell.max_new_tokens;
     request.budget = cell.budget;
-    request.ask = ask_policy(cell.ask_policy);
+    request.ask =
+        cell.ask_policy == kPerson ? asking_about(problem(pending)) : ask_policy(cell.ask_policy);
     if (plan_.retriever)
       request.retrieve = [this](const std::string& query) {
         return plan_.retriever->retrieve(query);
       };
+    if (!cell.strategy) request.counterfactual = plan_.config.counterfactual;
     request.stop_strings = model.stop_strings(*plan_.tasks[cell.task].task);
     request.stop_tokens = model.stop_tokens();
-    request.extract_answer = [&task = *plan_.tasks[cell.task].task,
-                              &asked = problem(pending)](const std::string& text) {
-      const std::string answer = task.score(asked, text).extracted_strict;
+    const Scorer scorer = cell.strategy ? cell.strategy->scorer() : Scorer::kStrict;
+    request.extract_answer = [&task = *plan_.tasks[cell.task].task, &asked = problem(pending),
+                              scorer](const std::string& text) {
+      const std::string answer = extracted_answer(task.score(asked, text), scorer);
       return answer == kInvalidAnswer ? "" : answer;
     };
     return request;
+  }
+
+  /// A person must know what the answer is an answer to.
+  AskPolicy asking_about(const Problem& asked) const {
+    return [this, &asked](const AskUser& question, const Draws& draws) {
+      AskUser shown = question;
+      shown.so_far = asked.messages.back().content + "\n\n" + question.so_far;
+      return options_.person(shown, draws);
+    };
   }
 
   Sample make_sample(const Pending& pending, GenerationResult result) const {
@@ -189,9 +208,15 @@ class Generation {
     sample.foreign = std::move(result.foreign);
     sample.target = asked.target;
     sample.tags = asked.tags;
-    sample.score = task.task->score(asked, task.spec.score_inserted
-                                               ? sample.response
-                                               : without_spans(sample.response, sample.foreign));
+    const auto score = [&](const std::string& response, const std::vector<TextSpan>& foreign) {
+      return task.task->score(
+          asked, task.spec.score_inserted ? response : without_spans(response, foreign));
+    };
+    sample.score = score(sample.response, sample.foreign);
+    sample.twins = std::move(result.twins);
+    for (TwinRecord& pair : sample.twins)
+      for (TwinAnswer* twin : {&pair.treated, &pair.untreated})
+        twin->score = score(twin->response, twin->foreign);
     sample.stop_reason = result.stop_reason;
     sample.prompt_tokens = result.prompt_tokens;
     sample.generated_tokens = result.generated_tokens;
@@ -276,6 +301,12 @@ RunOutcome run_plan(const Plan& plan, const RunOptions& options, RunObserver& ob
     return outcome;
   }
 
+  if (!options.person)
+    for (const Cell& cell : plan.cells)
+      if (cell.ask_policy == kPerson)
+        throw Error(
+            ErrorCode::kUsage,
+            "ask_policy: person needs somebody at a terminal: run_experiment --interactive");
   directory.create();
   Spool spool(directory.part_file("spool"), spool_header(plan));
   directory.unmark();

@@ -33,6 +33,7 @@ struct RunOptions {
   bool fail_fast = false;            ///< one failing cell stops the run; otherwise the others go on
   int64_t threads = 0;               ///< that the program has set, for the manifest
   std::vector<std::string> command;  ///< for the manifest
+  AskPolicy person = {};  ///< answers in cells whose ask_policy is kPerson; empty: they are refused
   std::function<bool()> interrupted = [] { return false; };  ///< asked between steps
 };
 

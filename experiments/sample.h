@@ -51,9 +51,10 @@ struct NodeRecord {
   std::vector<uint16_t> maps_f16;          ///< [L*H*S], S keys of the last query; or empty
 };
 
-enum class EventKind : uint8_t { kThink, kBranch, kAsk, kRetrieve, kRewind, kStop };
-inline constexpr std::string_view kEventNames[] = {"think",    "branch", "ask",
-                                                   "retrieve", "rewind", "stop"};
+/// kChoose: a strategy kept one of several answers.
+enum class EventKind : uint8_t { kThink, kBranch, kAsk, kRetrieve, kRewind, kStop, kChoose };
+inline constexpr std::string_view kEventNames[] = {"think",  "branch", "ask",   "retrieve",
+                                                   "rewind", "stop",   "choose"};
 struct EventRecord {
   int32_t position = 0;
   EventKind kind = EventKind::kThink;
@@ -61,10 +62,11 @@ struct EventRecord {
 };
 
 /// A branch that was followed: of the winner only the figures (its tokens are the answer's), of the
-/// losers the tokens too. What a rewind took back is recorded as a loser without rivals.
+/// losers the tokens too. What a rewind took back is recorded as a loser without rivals, and a
+/// strategy's whole answers as branches that part where the prompt ends.
 struct BranchRecord {
   int32_t fork_position = 0;
-  TokenId candidate = 0;
+  TokenId candidate = 0;                                ///< -1: the branch is empty
   int32_t length = 0;                                   ///< tokens, the candidate included
   float entropy = 0, varentropy = 0, mean_logprob = 0;  ///< means over the compared length
   float score = 0;
@@ -73,16 +75,33 @@ struct BranchRecord {
   std::vector<TokenRecord> tokens;
 };
 
+/// A half-open byte range of a response.
+struct TextSpan {
+  int64_t begin = 0, end = 0;
+};
+
+/// One half of a randomised fork, to its end under the base chain.
+struct TwinAnswer {
+  std::string response;           ///< whole, what stood before the fork included
+  std::vector<TextSpan> foreign;  ///< injected and retrieved spans of it; for scoring, not kept
+  StopReason stop_reason = StopReason::kLength;
+  int64_t generated_tokens = 0;
+  int64_t token_evaluations = 0;  ///< from the fork on; in no answer's own cost
+  Score score;
+};
+
+/// A place where a state fired and a draw said that both be seen: what comes of acting on it
+/// (treated) and of letting the base chain go on (untreated). The answer itself is not touched.
+struct TwinRecord {
+  TokenRecord fork;  ///< statistics, state and action there; its token is the most likely one
+  TwinAnswer treated, untreated;
+};
+
 /// What an answer would cost alone (design, contract 6).
 struct Cost {
   int64_t token_evaluations = 0;  ///< tokens the model had to process, prompt included
   double flops = 0;               ///< from shapes, attention included
   int64_t forward_passes = 0;     ///< sequential steps
-};
-
-/// A half-open byte range of a response.
-struct TextSpan {
-  int64_t begin = 0, end = 0;
 };
 
 /// One finished answer: what the spool keeps and everything else is built from.
@@ -106,6 +125,7 @@ struct Sample {
   std::vector<NodeRecord> nodes;  ///< one per token row, in order, where `trace` asks; else empty
   std::vector<EventRecord> events;
   std::vector<BranchRecord> branches;
+  std::vector<TwinRecord> twins;
 };
 
 }  // namespace surprisal

@@ -201,6 +201,44 @@ std::vector<NodeRecord> unpack_nodes(const Json& columns, const std::string& whe
   return nodes;
 }
 
+/// Calls visit(name, member reference) for every plain field of a TwinAnswer.
+template <typename AnyTwin, typename Visit>
+void for_each_twin_field(AnyTwin& twin, Visit&& visit) {
+  visit("response", twin.response);
+  visit("stop_reason", twin.stop_reason);
+  visit("generated_tokens", twin.generated_tokens);
+  visit("token_evaluations", twin.token_evaluations);
+  visit("extracted_strict", twin.score.extracted_strict);
+  visit("extracted_flexible", twin.score.extracted_flexible);
+  visit("extracted_numeric", twin.score.extracted_numeric);
+  visit("strict", twin.score.strict);
+  visit("flexible", twin.score.flexible);
+  visit("numeric", twin.score.numeric);
+  visit("valid", twin.score.valid);
+}
+
+Json twin_to_json(const TwinAnswer& twin) {
+  Json entry = Json::object();
+  for_each_twin_field(twin, [&](const char* name, const auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
+      entry[name] = kStopReasonNames[static_cast<size_t>(value)];
+    else
+      entry[name] = value;
+  });
+  return entry;
+}
+
+TwinAnswer twin_from_json(const Json& entry, const std::string& where) {
+  TwinAnswer twin;
+  for_each_twin_field(twin, [&](const char* name, auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
+      value = stop_reason_of(entry.at(name).template get<std::string>(), where);
+    else
+      entry.at(name).get_to(value);
+  });
+  return twin;
+}
+
 /// Calls visit(name, member reference) for every number of a BranchRecord.
 template <typename AnyBranch, typename Visit>
 void for_each_branch_field(AnyBranch& branch, Visit&& visit) {
@@ -267,11 +305,17 @@ std::string encode_sample(const Sample& sample) {
     for_each_branch_field(branch, [&](const char* name, auto value) { entry[name] = value; });
     branches.push_back(std::move(entry));
   }
-  const Json whole = {{"sample", sample_to_json(sample)},
-                      {"tokens", pack_tokens(sample.tokens)},
-                      {"nodes", pack_nodes(sample.nodes)},
-                      {"events", std::move(events)},
-                      {"branches", std::move(branches)}};
+  Json twins = Json::array();
+  for (const TwinRecord& pair : sample.twins)
+    twins.push_back({{"fork", pack_tokens({pair.fork})},
+                     {"treated", twin_to_json(pair.treated)},
+                     {"untreated", twin_to_json(pair.untreated)}});
+  Json whole = {{"sample", sample_to_json(sample)},
+                {"tokens", pack_tokens(sample.tokens)},
+                {"nodes", pack_nodes(sample.nodes)},
+                {"events", std::move(events)},
+                {"branches", std::move(branches)}};
+  if (!twins.empty()) whole["twins"] = std::move(twins);
   std::string bytes;
   Json::to_cbor(whole, bytes);
   return bytes;
@@ -295,6 +339,12 @@ Sample decode_sample(std::string_view bytes, const std::string& where) {
                             [&](const char* name, auto& value) { entry.at(name).get_to(value); });
       entry.at("text").get_to(branch.text);
       branch.tokens = unpack_tokens(entry.at("tokens"), where);
+    }
+    for (const Json& entry : whole.value("twins", Json::array())) {
+      const std::vector<TokenRecord> fork = unpack_tokens(entry.at("fork"), where);
+      if (fork.size() != 1) throw format_error(where, "twins without their fork");
+      sample.twins.push_back({fork.front(), twin_from_json(entry.at("treated"), where),
+                              twin_from_json(entry.at("untreated"), where)});
     }
     return sample;
   } catch (const Json::exception& error) {

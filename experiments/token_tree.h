@@ -12,6 +12,7 @@
 #include "lib/tokenizer.h"
 #include "models/kv_cache.h"
 #include "samplers/row_cache.h"
+#include "samplers/sampler.h"
 
 namespace surprisal {
 
@@ -29,6 +30,12 @@ struct Evaluation {
   std::vector<uint16_t> maps_f16;  ///< [L, H, S] of the last token, half precision; empty: unknown
   int64_t padded_slots = 0;        ///< 0: `padded` is not known
   PaddedAttentionStatistics padded;
+
+  /// Whether it is known, and with it everything that `needs` asks for.
+  bool serves(const Needs& needs) const {
+    return !logits.empty() && (!needs.attention || has_attention) &&
+           padded_slots >= needs.padded_slots;
+  }
 };
 
 class TokenTree;
@@ -45,6 +52,7 @@ struct TokenNode {
   Evaluation evaluation;
   std::optional<NodeRecord> trace;  ///< made when the first request passes
   int64_t waiting = 0;              ///< requests whose cursor stands here
+  uint64_t wanted_in = 0;           ///< the last forward pass for which somebody waited here
   uint64_t last_used = 0;           ///< number of the forward pass, to forget the stalest first
 };
 

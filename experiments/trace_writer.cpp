@@ -28,6 +28,7 @@ TraceWriter::TraceWriter(const std::string& path, const TraceHeader& header)
   create_token_columns();
   create_branch_columns();
   create_event_columns();
+  if (header.twins) create_twin_columns();
   nodes_ = std::make_unique<TraceNodes>(file_, header.options, header.layers, header.heads,
                                         header.vocab_size);
   text_bytes_.emplace(file_, "/text/bytes",
@@ -136,6 +137,54 @@ void TraceWriter::create_event_columns() {
                              [](const EventRow& row) { return row.event->kind; });
 }
 
+void TraceWriter::create_twin_columns() {
+  file_.create_group("/twins");
+  twins_.emplace(file_, "/twins");
+  twins_->column<int64_t>({"sample", "", "row of /samples: the answer that was followed both ways"},
+                          [](const TwinRow& row) { return row.sample; });
+  const auto at_fork = [&]<typename T>(T TokenRecord::*member) {
+    for_each_token_column([&]<typename U>(const ColumnDoc& doc, U TokenRecord::*column) {
+      if constexpr (std::is_same_v<T, U>)
+        if (column == member)
+          twins_->column<T>(doc, [member](const TwinRow& row) { return row.twins->fork.*member; });
+    });
+  };
+  at_fork(&TokenRecord::position);
+  at_fork(&TokenRecord::state);
+  at_fork(&TokenRecord::action);
+  at_fork(&TokenRecord::gate);
+  for (const auto member : {&TokenRecord::entropy, &TokenRecord::varentropy,
+                            &TokenRecord::max_probability, &TokenRecord::second_probability,
+                            &TokenRecord::attention_entropy, &TokenRecord::attention_varentropy,
+                            &TokenRecord::attention_agreement, &TokenRecord::attention_sink})
+    at_fork(member);
+  for (const bool treated : {true, false}) {
+    const std::string name = treated ? "treated_" : "untreated_";
+    const std::string what = treated ? " of the answer that was acted on"
+                                     : " of the answer that the base chain went on with";
+    const auto field = [&]<typename T>(const std::string& leaf, const std::string& unit,
+                                       const std::string& description, T TwinAnswer::*member) {
+      const std::string column = name + leaf, text = description + what;
+      twins_->column<T>({column, unit, text}, [treated, member](const TwinRow& row) {
+        return (treated ? row.twins->treated : row.twins->untreated).*member;
+      });
+    };
+    const auto verdict = [&](const std::string& leaf, bool Score::*member) {
+      const std::string column = name + leaf, text = "right by the " + leaf + " match" + what;
+      twins_->column<bool>({column, "", text}, [treated, member](const TwinRow& row) {
+        return (treated ? row.twins->treated : row.twins->untreated).score.*member;
+      });
+    };
+    verdict("strict", &Score::strict);
+    verdict("flexible", &Score::flexible);
+    verdict("numeric", &Score::numeric);
+    field("stop_reason", "", "end", &TwinAnswer::stop_reason);
+    field("generated_tokens", "tokens", "length, what stood before the fork included,",
+          &TwinAnswer::generated_tokens);
+    field("token_evaluations", "tokens", "cost from the fork on", &TwinAnswer::token_evaluations);
+  }
+}
+
 void TraceWriter::add(const Sample& sample, int64_t cell, int64_t question, int64_t heads,
                       bool position_gap) {
   const int64_t row = samples_->rows();
@@ -156,6 +205,12 @@ void TraceWriter::add(const Sample& sample, int64_t cell, int64_t question, int6
     events_->push({&event, row});
     event_details_.push_back(event.detail);
   }
+  for (const TwinRecord& pair : sample.twins) {
+    if (!twins_) throw Error(ErrorCode::kInternal, "an answer has twins that the trace leaves out");
+    twins_->push({&pair, row});
+    treated_texts_.push_back(pair.treated.response);
+    untreated_texts_.push_back(pair.untreated.response);
+  }
   text_bytes_->push(std::span<const uint8_t>(
       reinterpret_cast<const uint8_t*>(sample.response.data()), sample.response.size()));
   text_end_ += static_cast<int64_t>(sample.response.size());
@@ -169,6 +224,12 @@ void TraceWriter::finish(const std::vector<CellResult>& cells, const std::string
   branches_->flush();
   branch_tokens_->flush();
   events_->flush();
+  if (twins_) {
+    twins_->flush();
+    file_.write_strings("/twins/treated_text", treated_texts_, "", "the whole answer acted on");
+    file_.write_strings("/twins/untreated_text", untreated_texts_, "",
+                        "the whole answer that the base chain went on with");
+  }
   nodes_->flush();
   text_bytes_->flush();
   text_offsets_->flush();
@@ -183,6 +244,7 @@ void TraceWriter::finish(const std::vector<CellResult>& cells, const std::string
   branches_.reset();
   branch_tokens_.reset();
   events_.reset();
+  twins_.reset();
   nodes_.reset();
   text_bytes_.reset();
   text_offsets_.reset();

@@ -20,6 +20,7 @@ struct TraceHeader {
   std::string config_sha256;
   std::string model_sha256;  ///< of the weights; several models: joined by ","
   TraceOptions options = {};
+  bool twins = false;                             ///< whether there is a group /twins
   int64_t layers = 0, heads = 0, vocab_size = 0;  ///< the largest of the run's models
 };
 
@@ -57,6 +58,10 @@ class TraceWriter {
     const BranchRecord* branch;
     int64_t sample, token_begin;
   };
+  struct TwinRow {
+    const TwinRecord* twins;
+    int64_t sample;
+  };
   struct EventRow {
     const EventRecord* event;
     int64_t sample;
@@ -65,6 +70,7 @@ class TraceWriter {
   void create_token_columns();
   void create_branch_columns();
   void create_event_columns();
+  void create_twin_columns();
   void write_cells(const std::vector<CellResult>& cells);
 
   hdf5::File file_;
@@ -73,7 +79,8 @@ class TraceWriter {
   std::optional<TraceTable<BranchRow>> branches_;
   std::optional<TraceTable<TokenRow>> branch_tokens_;
   std::optional<TraceTable<EventRow>> events_;
-  std::vector<std::string> branch_texts_, event_details_;
+  std::optional<TraceTable<TwinRow>> twins_;
+  std::vector<std::string> branch_texts_, event_details_, treated_texts_, untreated_texts_;
   std::unique_ptr<TraceNodes> nodes_;
   std::optional<GrowingColumn<uint8_t>> text_bytes_;
   std::optional<GrowingColumn<int64_t>> text_offsets_;

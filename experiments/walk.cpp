@@ -45,6 +45,19 @@ Walk::Walk(TokenNode& root, std::vector<TokenId> prompt, std::vector<std::string
       stop_strings_(std::move(stop_strings)),
       text_(*setting.tokenizer, stop_strings_) {}
 
+StepView Walk::view(const Needs& needs) const {
+  const Evaluation& evaluation = node_->evaluation;
+  StepView view;
+  view.logits = evaluation.logits;
+  view.statistics = &evaluation.statistics;
+  view.shared = &evaluation.shared;
+  if (needs.attention) view.attention = &evaluation.attention;
+  if (needs.padded_slots > 0) view.padded_attention = &evaluation.padded;
+  view.tokens = tokens_;
+  view.prompt_length = prompt_length_;
+  return view;
+}
+
 void Walk::take(TokenId token, TokenSource source, const Decision& decision, int32_t attempt) {
   records_.push_back(record_of(token, source, decision));
   records_.back().attempt = attempt;

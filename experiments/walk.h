@@ -52,6 +52,10 @@ class Walk {
   const std::vector<TokenRecord>& records() const { return records_; }
   const AnswerText& text() const { return text_; }
 
+  /// What a sampler with these needs may look at here; the evaluation must serve them. Budgets are
+  /// the caller's.
+  StepView view(const Needs& needs) const;
+
   /// Takes `token` from here, with the record of why. The node's evaluation must be known.
   /// @param attempt  how often this position was returned to
   void take(TokenId token, TokenSource source, const Decision& decision, int32_t attempt);

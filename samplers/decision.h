@@ -28,7 +28,10 @@ struct BranchPlan {
   enum class StopAt : uint8_t { kHorizon, kSentence, kLowEntropy, kAnswer, kEndOfText };
   enum class Compare : uint8_t { kMeanLogprob, kMeanEntropy, kMeanVarentropy, kWeighted };
 
-  int64_t horizon = 16;               ///< most tokens a branch may grow, the fork token included
+  int64_t horizon = 16;  ///< most tokens a branch may grow in a round, the fork token included
+  /// A beam: after each round but the last the `keep` best branches part again, each into as many
+  /// of its most likely tokens as there were candidates. In the end the best is kept.
+  int64_t rounds = 1, keep = 1;
   StopAt stop_at = StopAt::kHorizon;  ///< what ends a branch before its horizon
   double low_entropy = 0.5;           ///< nats; for StopAt::kLowEntropy
   const Sampler* rollout = nullptr;  ///< chooses the tokens after the fork; null = greedy. Borrowed
@@ -58,7 +61,8 @@ struct Rewind {
 struct AskUser {
   std::string question;
   std::vector<std::string> options;
-  size_t best = 0;  ///< the option that would be taken without asking
+  size_t best = 0;          ///< the option that would be taken without asking
+  std::string so_far = {};  ///< what the answer says up to here; the engine fills it in
 };
 struct Retrieve {
   std::string query;

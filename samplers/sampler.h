@@ -43,6 +43,7 @@ struct StepView {
   int64_t remaining_tokens = std::numeric_limits<int64_t>::max();
   bool may_inject = true;
   bool may_branch = true;
+  bool may_rewind = true;
   bool want_distribution = false;  ///< fill Decision::distribution
 
   std::span<const TokenId> generated() const {
@@ -83,6 +84,14 @@ class Sampler {
   /// cooldowns, budgets).
   virtual void carry_ledger(const SamplerState* /*latest*/, SamplerState* /*restored*/) const {}
 
+  /// What would go on from here without interventions: a sampler and its memory up to now.
+  struct Base {
+    const Sampler* sampler = nullptr;  ///< null: this sampler does not intervene. Borrowed
+    std::unique_ptr<SamplerState> state = nullptr;
+  };
+  /// @param state  this sampler's own; not changed
+  virtual Base base(const SamplerState* /*state*/) const { return {}; }
+
   /// How many independent answers per question make sense: a sampler whose randomness is fixed
   /// returns the reason why repeats > 1 must be refused.
   virtual std::optional<std::string> refuses_repeats() const { return std::nullopt; }
@@ -93,8 +102,8 @@ class Sampler {
 
 /// What a sampler's factory may know about where it will run.
 struct SamplerContext {
-  const Tokenizer* tokenizer = nullptr;  ///< null in tools without a model
-  int64_t vocab_size = 0;                ///< 0 when unknown
+  const Tokenizer* tokenizer = nullptr;   ///< null in tools without a model
+  int64_t vocab_size = 0;                 ///< 0 when unknown
   std::vector<TokenId> stop_tokens = {};  ///< those that end an answer; empty when unknown
 };
 

@@ -13,6 +13,7 @@ bool person_is_there() {
 
 AskPolicy ask_person() {
   return [](const AskUser& question, const Draws&) {
+    if (!question.so_far.empty()) std::cerr << "\n\n" << question.so_far;
     std::cerr << "\n\n" << question.question << '\n';
     for (size_t i = 0; i < question.options.size(); ++i)
       std::cerr << "  " << i + 1 << (i == question.best ? " * " : "   ") << question.options[i]

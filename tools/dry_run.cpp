@@ -78,6 +78,7 @@ void print_dry_run(const Plan& plan, std::ostream& out) {
     for (const Cell& cell : plan.cells)
       if (cell.model == m)
         to_write += cell.max_new_tokens * plan.config.repeats *
+                    (cell.strategy ? cell.strategy->answers() : 1) *
                     static_cast<int64_t>(plan.tasks[cell.task].problems.size());
     const int64_t batch =
         plan.config.engine.batch > 0 ? plan.config.engine.batch : automatic_batch(plan.models[m]);

@@ -60,6 +60,18 @@ void print_listing(const std::string& what, const Registries& registries, std::o
     }
     return;
   }
+  if (what == "strategies") {
+    for (const std::string& name : registries.strategies.names()) {
+      const StrategyEntry& entry = registries.strategies.get(name);
+      out << name << ": " << entry.summary << "\n";
+      ParamReader reader = ParamReader::describing("strategy '" + name + "'");
+      entry.create(reader);
+      print_params(reader.docs(), out);
+    }
+    out << "A strategy stands above a sampler: samplers: {vote: {type: chain, steps: [...], "
+           "strategy: {type: self_consistency, k: 8}}}\n";
+    return;
+  }
   if (what == "samplers") {
     for (const std::string& name : registries.samplers.names()) {
       const SamplerEntry& entry = registries.samplers.get(name);

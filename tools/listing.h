@@ -7,8 +7,9 @@
 
 namespace surprisal {
 
-/// Prints what an experiment can name: "samplers", "tasks" and "retrievers" with every parameter, its unit,
-/// bounds and default, as the code itself declares them; "models": the folders below data/models.
+/// Prints what an experiment can name: "samplers", "strategies", "tasks" and "retrievers" with
+/// every parameter, its unit, bounds and default, as the code itself declares them; "models": the
+/// folders below data/models.
 void print_listing(const std::string& what, const Registries& registries, std::ostream& out);
 
 }  // namespace surprisal

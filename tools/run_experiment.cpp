@@ -11,6 +11,7 @@
 #include "experiments/results_format.h"
 #include "experiments/runner.h"
 #include "experiments/tuning.h"
+#include "tools/ask_person.h"
 #include "tools/dry_run.h"
 #include "tools/listing.h"
 #include "tools/program.h"
@@ -35,7 +36,7 @@ struct Arguments {
   std::vector<std::string> set;
   int64_t limit = 0;
   std::string output, shard, list;
-  bool dry_run = false, fail_fast = false;
+  bool dry_run = false, fail_fast = false, interactive = false;
   int threads = 0;
 };
 
@@ -54,8 +55,11 @@ void define_options(CLI::App& app, Arguments& args) {
   app.add_option("--shard", args.shard, "compute part I of N only (not built yet: refused)")
       ->type_name("I/N|auto");
   app.add_option("--list", args.list, "print what an experiment can name")
-      ->check(CLI::IsMember({"samplers", "tasks", "models", "retrievers"}));
+      ->check(CLI::IsMember({"samplers", "strategies", "tasks", "models", "retrievers"}));
   app.add_flag("--fail-fast", args.fail_fast, "stop at the first cell that fails");
+  app.add_flag("--interactive", args.interactive,
+               "you answer what samplers ask, at this terminal (sets ask_policy: person; such "
+               "cells are not compared with others)");
   app.add_option("--threads", args.threads, "threads of the arithmetic (default: all cores)")
       ->type_name("N")
       ->check(CLI::Range(1, 4096));
@@ -72,6 +76,7 @@ YAML::Node load_tree(const Arguments& args) {
     else
       set_by_key(root, "task.limit", limit);
   }
+  if (args.interactive) set_by_key(root, "ask_policy", yaml_from_json(std::string(kPerson)));
   if (!args.output.empty()) set_by_key(root, "output", yaml_from_json(args.output));
   return root;
 }
@@ -113,8 +118,11 @@ int run(const Arguments& args, const std::vector<std::string>& command) {
     }
     return 0;
   }
+  if (args.interactive && !person_is_there())
+    throw Error(ErrorCode::kUsage, "--interactive: nobody is there (not a terminal)");
   install_interrupt_handler();
   RunOptions options;
+  if (args.interactive) options.person = ask_person();
   options.fail_fast = args.fail_fast;
   options.threads = at::get_num_threads();
   options.command = command;

@@ -1,4 +1,5 @@
 #include "experiments/retrieval/calculator.h"
+#include "experiments/retrieval/command.h"
 #include "experiments/retrieval/corpus.h"
 
 namespace surprisal {
@@ -6,6 +7,7 @@ namespace surprisal {
 RetrieverRegistry builtin_retrievers() {
   RetrieverRegistry registry("retriever");
   registry.add("calculator", Calculator::entry());
+  registry.add("command", Command::entry());
   registry.add("corpus", Corpus::entry());
   return registry;
 }

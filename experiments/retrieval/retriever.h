@@ -27,7 +27,7 @@ struct RetrieverEntry {
 };
 using RetrieverRegistry = Registry<RetrieverEntry>;
 
-/// calculator, corpus
+/// calculator, command, corpus
 RetrieverRegistry builtin_retrievers();
 
 /// Builds one from its YAML map {type: NAME, parameters...}.

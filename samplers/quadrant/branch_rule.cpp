@@ -17,7 +17,14 @@ BranchPlan read_plan(ParamReader& map) {
   const std::vector<std::string> stops = names(kStopAtNames), scores = names(kCompareNames);
   BranchPlan plan;
   plan.horizon = map.integer("horizon", 24, {.min = 1, .max = 1e6}, "tokens",
-                             "longest branch, the fork token included");
+                             "longest branch of a round, the fork token included");
+  plan.rounds = map.integer("rounds", 1, {.min = 1, .max = 1e6}, "rounds",
+                            "after each but the last, the best branches part again into as many of "
+                            "their most likely tokens as there were candidates");
+  plan.keep = map.integer("keep", 1, {.min = 1, .max = 64}, "branches",
+                          "that part again after a round (a beam); in the end the best one stays");
+  if (plan.keep > 1 && plan.rounds == 1)
+    throw map.error("keep", "a beam needs further rounds to live in: give rounds > 1, too");
   plan.stop_at = static_cast<BranchPlan::StopAt>(
       index(stops, map.choice("stop_at", "sentence", stops, "what ends a branch sooner")));
   plan.low_entropy =
@@ -97,6 +104,19 @@ RetrieveRule read_retrieve_rule(ParamReader& params) {
     if (rule.pace.cooldown < 1)
       throw map.error("cooldown",
                       "must be at least 1: what is not found would be looked up forever");
+  });
+  return rule;
+}
+
+RewindRule read_rewind_rule(ParamReader& params) {
+  RewindRule rule{};
+  params.map("rewind", "taking tokens back and going on differently", [&](ParamReader& map) {
+    rule.tokens = map.integer("tokens", 4, {.min = 1, .max = 1e6}, "tokens",
+                              "taken back, injected ones too; fewer at the answer's beginning");
+    rule.ban = map.boolean("ban", true,
+                           "the token that stood first there is not chosen there again, also not "
+                           "after further rewinds");
+    rule.pace = read_pace(map, 16, 4);
   });
   return rule;
 }

@@ -83,4 +83,14 @@ struct RetrieveRule {
 /// @throws Error(kConfig)
 RetrieveRule read_retrieve_rule(ParamReader& params);
 
+/// How far a state that says `rewind` goes back.
+struct RewindRule {
+  int64_t tokens;  ///< or to the answer's beginning
+  bool ban;        ///< what was chosen there is not chosen again
+  Pace pace;
+};
+
+/// @throws Error(kConfig)
+RewindRule read_rewind_rule(ParamReader& params);
+
 }  // namespace surprisal

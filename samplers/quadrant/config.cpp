@@ -6,7 +6,7 @@ namespace surprisal {
 namespace {
 
 const std::vector<std::string> kActions = {"argmax", "chain",    "hotter", "think",
-                                           "branch", "retrieve", "ask"};
+                                           "branch", "retrieve", "ask",    "rewind"};
 const std::vector<std::string> kPlainActions = {"argmax", "chain", "hotter"};
 
 ActionKind action_of(const std::string& name) {
@@ -68,6 +68,19 @@ StateRule read_rule(ParamReader& params, State state, const std::string& default
   return rule;
 }
 
+/// Bounds on any statistic, all of which a calm token must keep.
+void read_until(ParamReader& params, ThinkRule& think) {
+  params.map("until", "what ends a reflection instead of calm_entropy: all bounds given hold",
+             [&](ParamReader& map) {
+               think.entropy = read_bounds(map, "entropy", {.min = 0}, "nats");
+               think.varentropy = read_bounds(map, "varentropy", {.min = 0}, "nats^2");
+               think.max_probability =
+                   read_bounds(map, "max_probability", {.min = 0, .max = 1}, "");
+               think.attention_entropy = read_bounds(map, "attention_entropy", {.min = 0}, "nats");
+               think.agreement = read_bounds(map, "agreement", {.min = 0, .max = 1}, "");
+             });
+}
+
 ThinkRule read_think(ParamReader& params, const Tokenizer* tokenizer) {
   ThinkRule think{};
   const Range count{.min = 0, .max = 1e9};
@@ -80,11 +93,20 @@ ThinkRule read_think(ParamReader& params, const Tokenizer* tokenizer) {
     think.cooldown = map.integer("cooldown", 32, count, "tokens",
                                  "tokens from a reflection's end to the next insertion");
     think.max_per_answer = map.integer("max_per_answer", 3, count, "insertions", "at most");
-    think.calm_entropy =
+    const double calm_entropy =
         map.number("calm_entropy", 1.0, {.min = 0}, "nats",
                    "reflection ends once entropy stays below this for calm_tokens");
+    read_until(map, think);
+    if (think.entropy.is_set() || think.varentropy.is_set() || think.max_probability.is_set() ||
+        think.reads_attention()) {
+      if (map.has("calm_entropy"))
+        throw map.error("calm_entropy", "give either calm_entropy or `until`");
+      map.set_resolved("calm_entropy", nullptr);
+    } else {
+      think.entropy.below = calm_entropy;
+    }
     think.calm_tokens = map.integer("calm_tokens", 5, {.min = 1, .max = 1e9}, "tokens",
-                                    "so many in a row below calm_entropy");
+                                    "so many calm ones in a row");
     think.cap = map.integer("cap", 64, {.min = 1, .max = 1e9}, "tokens",
                             "after which reflection ends anyway");
   });
@@ -106,7 +128,8 @@ ControlGate read_gate(ParamReader& params) {
 
 bool is_intervention(ActionKind action) {
   return action == ActionKind::kThink || action == ActionKind::kBranch ||
-         action == ActionKind::kRetrieve || action == ActionKind::kAsk;
+         action == ActionKind::kRetrieve || action == ActionKind::kAsk ||
+         action == ActionKind::kRewind;
 }
 
 QuadrantConfig::QuadrantConfig(ParamReader& params, const SamplerContext& context)
@@ -122,10 +145,11 @@ QuadrantConfig::QuadrantConfig(ParamReader& params, const SamplerContext& contex
   branch = read_branch_rule(params);
   ask = read_ask_rule(params);
   retrieve = read_retrieve_rule(params);
+  rewind = read_rewind_rule(params);
   gate = read_gate(params);
-  intervention =
-      action_of(params.choice("intervention", "think", {"think", "branch", "ask", "retrieve"},
-                              "what a control gate does when it fires"));
+  intervention = action_of(params.choice("intervention", "think",
+                                         {"think", "branch", "ask", "retrieve", "rewind"},
+                                         "what a control gate does when it fires"));
   max_probability_cut =
       params.number("max_probability_cut", 0.3, {.min = 0, .max = 1}, "",
                     "gate max_probability: an intervention is due while p1 is below this");

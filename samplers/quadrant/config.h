@@ -48,9 +48,12 @@ struct ThinkRule {
   int64_t first_after;          ///< tokens of the answer before the first insertion
   int64_t cooldown;             ///< tokens after a reflection's end before the next insertion
   int64_t max_per_answer;
-  double calm_entropy;  ///< nats
-  int64_t calm_tokens;  ///< so many in a row below calm_entropy end the reflection
+  /// What a calm token's distribution must show; by default an entropy below calm_entropy.
+  GateBounds entropy, varentropy, max_probability, attention_entropy, agreement;
+  int64_t calm_tokens;  ///< so many in a row end the reflection
   int64_t cap;          ///< tokens after which it ends anyway
+
+  bool reads_attention() const { return attention_entropy.is_set() || agreement.is_set(); }
 };
 
 /// What decides *when* an intervention happens. The controls replace the states in that alone:
@@ -74,6 +77,7 @@ struct QuadrantConfig {
   BranchRule branch;
   AskRule ask;
   RetrieveRule retrieve;
+  RewindRule rewind;
   ControlGate gate;
   double max_probability_cut, random_rate;
   ActionKind intervention;      ///< what the control gates do when they fire

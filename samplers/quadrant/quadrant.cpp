@@ -12,21 +12,23 @@ namespace surprisal {
 class Quadrant::Memory : public SamplerState {
  public:
   Memory(Reflection reflection_in, Turns branches_in, Turns questions_in, Turns look_ups_in,
-         std::unique_ptr<SamplerState> base_in, std::unique_ptr<SamplerState> hotter_in)
+         Turns rewinds_in, std::unique_ptr<SamplerState> base_in,
+         std::unique_ptr<SamplerState> hotter_in)
       : reflection(reflection_in),
         branches(branches_in),
         questions(questions_in),
         look_ups(look_ups_in),
+        rewinds(rewinds_in),
         base(std::move(base_in)),
         hotter(std::move(hotter_in)) {}
 
   std::unique_ptr<SamplerState> clone() const override {
-    return std::make_unique<Memory>(reflection, branches, questions, look_ups, base->clone(),
-                                    hotter->clone());
+    return std::make_unique<Memory>(reflection, branches, questions, look_ups, rewinds,
+                                    base->clone(), hotter->clone());
   }
 
   Reflection reflection;
-  Turns branches, questions, look_ups;
+  Turns branches, questions, look_ups, rewinds;
   std::unique_ptr<SamplerState> base, hotter;  ///< of the two chains
 };
 
@@ -58,7 +60,8 @@ Quadrant::Quadrant(ParamReader& params, const SamplerContext& context)
                          "[{temperature: 1.2}, {min_p: 0.1}]", context)),
       tokenizer_(context.tokenizer),
       stop_tokens_(context.stop_tokens),
-      reads_attention_(std::any_of(config_.rules.begin(), config_.rules.end(),
+      reads_attention_(config_.think.reads_attention() ||
+                       std::any_of(config_.rules.begin(), config_.rules.end(),
                                    [](const StateRule& rule) { return rule.reads_attention(); })) {
   if (config_.branch.rollout_base) config_.branch.plan.rollout = base_.get();
 }
@@ -70,7 +73,7 @@ Needs Quadrant::needs() const {
 std::unique_ptr<SamplerState> Quadrant::start() const {
   return std::make_unique<Memory>(Reflection(config_.think), Turns(config_.branch.pace),
                                   Turns(config_.ask.pace), Turns(config_.retrieve.pace),
-                                  base_->start(), hotter_->start());
+                                  Turns(config_.rewind.pace), base_->start(), hotter_->start());
 }
 
 State Quadrant::classify(const DistributionStatistics& statistics) const {
@@ -101,6 +104,14 @@ bool Quadrant::passes(const StateRule& rule, const Signals& signals) {
          rule.agreement.holds(signals.attention.agreement) &&
          rule.max_probability.holds(signals.max_probability) &&
          (!rule.fork || *rule.fork == signals.fork);
+}
+
+bool Quadrant::is_calm(const DistributionStatistics& statistics, const Signals& signals) const {
+  const ThinkRule& until = config_.think;
+  return until.entropy.holds(statistics.entropy) && until.varentropy.holds(statistics.varentropy) &&
+         until.max_probability.holds(statistics.max_probability) &&
+         until.attention_entropy.holds(signals.attention.entropy) &&
+         until.agreement.holds(signals.attention.agreement);
 }
 
 bool Quadrant::intervention_due(const StepView& view, const Draws& draws, ActionKind action) const {
@@ -166,6 +177,12 @@ std::optional<Action> Quadrant::intervention(ActionKind kind, const StepView& vi
           std::min(view.tokens.size(), static_cast<size_t>(config_.retrieve.query_tokens));
       return Retrieve{tokenizer_->decode(view.tokens.last(length))};
     }
+    case ActionKind::kRewind: {
+      const auto taken = static_cast<int64_t>(view.generated().size());
+      if (!view.may_rewind || taken == 0 || !memory.rewinds.may_happen(config_.rewind.pace))
+        return std::nullopt;
+      return Rewind{std::min(taken, config_.rewind.tokens), config_.rewind.ban};
+    }
     default:
       throw Error(ErrorCode::kInternal, "quadrant: not an intervention");
   }
@@ -176,6 +193,7 @@ Decision Quadrant::intervene(Action action, ActionKind kind, Memory& memory) con
   if (kind == ActionKind::kBranch) memory.branches.happen(config_.branch.pace);
   if (kind == ActionKind::kRetrieve) memory.look_ups.happen(config_.retrieve.pace);
   if (kind == ActionKind::kAsk) memory.questions.happen(config_.ask.pace);
+  if (kind == ActionKind::kRewind) memory.rewinds.happen(config_.rewind.pace);
   Decision decision;
   decision.action = std::move(action);
   return decision;
@@ -211,7 +229,7 @@ Decision Quadrant::decide(const StepView& view, SamplerState* state, const Draws
   // Not allowed, or the states want one and the control does not.
   if (is_intervention(action) && !intervening) action = rule.otherwise;
 
-  memory.reflection.step(config_.think, view.statistics->entropy);
+  memory.reflection.step(config_.think, is_calm(*view.statistics, seen));
   Decision decision = intervening ? intervene(std::move(*intervening), action, memory)
                                   : choose_token(action, view, memory, draws);
   decision.state = now;
@@ -249,6 +267,7 @@ void Quadrant::observe(TokenId token, TokenSource source, SamplerState* state) c
   memory.branches.step();
   memory.questions.step();
   memory.look_ups.step();
+  memory.rewinds.step();
   base_->observe(token, source, memory.base.get());
   hotter_->observe(token, source, memory.hotter.get());
 }
@@ -260,6 +279,11 @@ void Quadrant::carry_ledger(const SamplerState* latest, SamplerState* restored) 
   into.branches.keep_ledger(from.branches);
   into.questions.keep_ledger(from.questions);
   into.look_ups.keep_ledger(from.look_ups);
+  into.rewinds.keep_ledger(from.rewinds);
+}
+
+Sampler::Base Quadrant::base(const SamplerState* state) const {
+  return {base_.get(), static_cast<const Memory&>(*state).base->clone()};
 }
 
 SamplerEntry Quadrant::entry() {

@@ -20,6 +20,7 @@ class Quadrant : public Sampler {
   Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override;
   void observe(TokenId token, TokenSource source, SamplerState* state) const override;
   void carry_ledger(const SamplerState* latest, SamplerState* restored) const override;
+  Base base(const SamplerState* state) const override;
 
   static SamplerEntry entry();
 
@@ -31,6 +32,7 @@ class Quadrant : public Sampler {
   struct Signals;
   Signals signals(const StepView& view) const;
   static bool passes(const StateRule& rule, const Signals& signals);
+  bool is_calm(const DistributionStatistics& statistics, const Signals& signals) const;
   bool intervention_due(const StepView& view, const Draws& draws, ActionKind action) const;
   /// What to do for an intervention, or nothing where it is not allowed now: while reflecting, in a
   /// cooldown, beyond a cap or a budget, or where there is nothing to choose between.

@@ -25,14 +25,14 @@ class Reflection {
     ++insertions_;
   }
 
-  /// A token was decided upon at this entropy (nats).
-  void step(const ThinkRule& rule, double entropy) {
+  /// A token was decided upon. @param calm  whether what it was decided upon shows confidence
+  void step(const ThinkRule& rule, bool calm) {
     if (!active_) {
       cooldown_left_ = std::max<int64_t>(0, cooldown_left_ - 1);
       return;
     }
     ++length_;
-    calm_ = entropy < rule.calm_entropy ? calm_ + 1 : 0;
+    calm_ = calm ? calm_ + 1 : 0;
     if (calm_ < rule.calm_tokens && length_ < rule.cap) return;
     active_ = false;
     cooldown_left_ = rule.cooldown;
@@ -47,7 +47,7 @@ class Reflection {
  private:
   bool active_ = false;
   int64_t length_ = 0;  ///< tokens of this reflection
-  int64_t calm_ = 0;    ///< the last so many below calm_entropy
+  int64_t calm_ = 0;    ///< the last so many were calm
   int64_t insertions_ = 0;
   int64_t cooldown_left_;
 };

@@ -43,9 +43,15 @@ TEST_P(Configs, Expands) {
   for (const CellSpec& cell : cells) {
     const YAML::Node sampler =
         resolve_quantiles(cell.sampler.node, &any_model, GetParam(), nullptr);
-    EXPECT_NE(
-        create_sampler(registries.samplers, sampler, cell.sampler.name, GetParam(), {}, nullptr),
-        nullptr);
+    YAML::Node strategy;
+    const YAML::Node own = without_strategy(sampler, &strategy);
+    EXPECT_NE(create_sampler(registries.samplers, own, cell.sampler.name, GetParam(), {}, nullptr),
+              nullptr);
+    if (!strategy.IsNull()) {
+      EXPECT_NE(
+          create_strategy(registries.strategies, strategy, cell.sampler.name, GetParam(), nullptr),
+          nullptr);
+    }
     const bool has_data = cell.task.options.data.empty() ||
                           fs::exists(fs::path(SURPRISAL_SOURCE_DIR) / cell.task.options.data);
     if (!has_data) continue;

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "experiments/retrieval/calculator.h"
+#include "experiments/retrieval/command.h"
 #include "experiments/retrieval/corpus.h"
 #include "lib/error.h"
 #include "lib/yaml.h"
@@ -86,6 +87,49 @@ TEST(Retrievers, AreReadStrictly) {
                              "a.yaml", &resolved),
             nullptr);
   EXPECT_EQ(resolved, Json({{"type", "calculator"}}));
+}
+
+Command shell(const std::string& script, double time_limit = 10, int64_t most_bytes = 2000) {
+  return Command({.argv = {"/bin/sh", "-c", script},
+                  .time_limit = time_limit,
+                  .most_bytes = most_bytes,
+                  .before = "[",
+                  .after = "]"});
+}
+
+TEST(Command, ReadsTheQueryAndSaysWhatGoesIn) {
+  EXPECT_EQ(shell("tr a-z A-Z").retrieve("48 eggs"), "[48 EGGS]");
+  EXPECT_EQ(shell("cat > /dev/null").retrieve("x"), "") << "nothing found";
+  EXPECT_EQ(shell("echo; echo").retrieve("x"), "");
+  EXPECT_EQ(shell("echo hidden >&2; echo shown").retrieve("x"), "[shown]");
+  // Nothing of the query is a command: it is not on the command line.
+  const Command plain(
+      {.argv = {"/bin/cat"}, .time_limit = 10, .most_bytes = 99, .before = "", .after = ""});
+  EXPECT_EQ(plain.retrieve("$(id); `id` | id"), "$(id); `id` | id");
+}
+
+TEST(Command, LongTextsGoBothWays) {
+  const std::string query(300'000, 'q');
+  EXPECT_EQ(shell("cat", 30, 1'000'000).retrieve(query).size(), query.size() + 2);
+  EXPECT_EQ(shell("echo early; exec 0<&-; sleep 0.1").retrieve(query), "[early]")
+      << "it need not read all";
+}
+
+TEST(Command, OutputIsCappedAndNotWaitedFor) {
+  EXPECT_EQ(shell("yes", 30, 10).retrieve("").size(), 11u) << "less the last line end";
+  EXPECT_EQ(shell("printf '1234567\\303\\251'", 30, 8).retrieve(""), "[1234567]")
+      << "no half characters";
+}
+
+TEST(Command, FailuresAreErrorsAndNotNothing) {
+  using testing::error_of;
+  EXPECT_EQ(error_of([] { shell("exit 3").retrieve(""); }).code(), ErrorCode::kIo);
+  EXPECT_EQ(error_of([] { shell("kill -9 $$").retrieve(""); }).code(), ErrorCode::kIo);
+  EXPECT_EQ(error_of([] { shell("sleep 60", 0.2).retrieve(""); }).code(), ErrorCode::kIo);
+  EXPECT_EQ(error_of([] { shell("exec 1>&-; sleep 60", 0.2).retrieve(""); }).code(),
+            ErrorCode::kIo);
+  EXPECT_EQ(error_of([] { Command({.argv = {"cat"}}); }).code(), ErrorCode::kConfig)
+      << "no PATH, no shell";
 }
 
 }  // namespace

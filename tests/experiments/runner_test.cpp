@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
+#include <set>
+#include <sstream>
+#include <tuple>
 
 #include "experiments/results_format.h"
 #include "experiments/trace_reader.h"
@@ -116,6 +120,83 @@ TEST(Runner, BatchSharingChunksAndThreadsChangeNoBit) {
             read_file(second_folder.file("example/samples.jsonl"), 1 << 20));
   EXPECT_EQ(trace_signature(TraceReader(first_folder.file("example"))),
             trace_signature(TraceReader(second_folder.file("example"))));
+}
+
+std::unique_ptr<Sampler> chain() {
+  return create_sampler(builtin_samplers(), YAML::Load("{type: chain, steps: [{temperature: 1}]}"),
+                        "", "", {}, nullptr);
+}
+
+std::unique_ptr<Strategy> strategy(const std::string& yaml) {
+  return create_strategy(builtin_strategies(), YAML::Load(yaml), "", "", nullptr);
+}
+
+/// (cell, doc_id, repeat) -> response
+std::map<std::tuple<std::string, int64_t, int64_t>, std::string> responses(
+    const std::string& samples) {
+  std::map<std::tuple<std::string, int64_t, int64_t>, std::string> all;
+  std::istringstream lines(read_file(samples, 1 << 20));
+  for (std::string line; std::getline(lines, line);) {
+    const Json sample = parse_json(line, samples);
+    all[{sample.at("cell"), sample.at("doc_id"), sample.at("repeat")}] = sample.at("response");
+  }
+  return all;
+}
+
+TEST(Runner, AnswersOfAVoteAreRepeatsOfItsSampler) {
+  for (const int64_t k : {1, 2}) {
+    const TemporaryFolder folder;
+    Plan plan = plan_in(folder, 2, 4);
+    plan.cells[0].sampler = chain();
+    plan.cells[1].sampler = chain();
+    plan.cells[1].strategy = strategy("{type: self_consistency, k: " + std::to_string(k) + "}");
+    CountingObserver observer;
+    run_plan(plan, {}, observer);
+    const auto all = responses(folder.file("example/samples.jsonl"));
+    std::set<std::string> distinct;
+    for (int64_t doc = 0; doc < 2; ++doc)
+      for (int64_t repeat = 0; repeat < 4 / k; ++repeat) {
+        // This task extracts no answer, so the first one stands.
+        EXPECT_EQ(all.at({"cell_b", doc, repeat}), all.at({"cell_a", doc, repeat * k}));
+        distinct.insert(all.at({"cell_b", doc, repeat}));
+      }
+    EXPECT_GT(distinct.size(), 1u);
+  }
+}
+
+TEST(Runner, AnInterruptedRunOfStrategiesGoesOnToTheSameEnd) {
+  const auto with_strategies = [](Plan plan) {
+    plan.cells[0].sampler = chain();
+    plan.cells[0].strategy = strategy("{type: deepconf, n: 4, mode: online, warmup: 2, window: 2}");
+    plan.cells[1].strategy = strategy("{type: beam_search, beams: 3}");
+    return plan;
+  };
+  const TemporaryFolder whole_folder, folder;
+  CountingObserver observer;
+  run_plan(with_strategies(plan_in(whole_folder)), {}, observer);
+  const Plan plan = with_strategies(plan_in(folder));
+  for (int64_t stop_at = 1;; ++stop_at) {
+    ASSERT_LT(stop_at, 9);
+    CountingObserver counting;
+    RunOptions options;
+    options.interrupted = [&] { return counting.last.samples >= stop_at; };
+    if (run_plan(plan, options, counting).status == RunOutcome::Status::kFinished) break;
+  }
+  EXPECT_EQ(trace_signature(TraceReader(folder.file("example"))),
+            trace_signature(TraceReader(whole_folder.file("example"))));
+  EXPECT_EQ(read_file(folder.file("example/samples.jsonl"), 1 << 20),
+            read_file(whole_folder.file("example/samples.jsonl"), 1 << 20));
+}
+
+TEST(Runner, APersonIsAskedOnlyWhereOneIs) {
+  const TemporaryFolder folder;
+  Plan plan = plan_in(folder);
+  plan.cells[0].ask_policy = kPerson;
+  CountingObserver observer;
+  EXPECT_THAT(error_of([&] { run_plan(plan, {}, observer); }).what(), HasSubstr("--interactive"));
+  RunOptions options;
+  options.person = ask_policy("first");
+  EXPECT_EQ(run_plan(plan, options, observer).status, RunOutcome::Status::kFinished);
 }
 
 TEST(Runner, AFailingSamplerStopsItsOwnCell) {

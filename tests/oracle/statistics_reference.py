@@ -50,6 +50,46 @@ def clustered():
                "low": float(low), "high": float(high)}
 
 
+def clustered_mean():
+    """Intercept of statsmodels' OLS with cluster-robust errors and t with C - 1 degrees of freedom."""
+    rng = np.random.default_rng(11)
+    for clusters, most in [(5, 3), (30, 4), (200, 2)]:
+        groups = np.repeat(np.arange(clusters), rng.integers(1, most + 1, clusters))
+        values = rng.integers(-1, 2, len(groups)) + rng.normal(0, 0.2, clusters)[groups]
+        fit = sm.OLS(values, np.ones(len(values))).fit(
+            cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+        low, high = fit.conf_int(0.05)[0]
+        yield {"values": values.tolist(), "clusters": groups.tolist(), "value": float(fit.params[0]),
+               "low": float(low), "high": float(high)}
+
+
+def auroc():
+    """Area by SciPy's Mann-Whitney statistic; the variance from the whole matrix of comparisons,
+    summed cluster by cluster (Obuchowski 1997, equations 2 to 6)."""
+    rng = np.random.default_rng(13)
+    for clusters, most, shift in [(20, 1, 1.0), (25, 4, 0.5), (60, 3, -0.7)]:
+        groups = np.repeat(np.arange(clusters), rng.integers(1, most + 1, clusters))
+        positive = rng.random(len(groups)) < 0.4
+        scores = np.round(rng.normal(0, 1, clusters)[groups] + rng.normal(0, 1, len(groups))
+                          + shift * positive, 1)
+        x, y = scores[positive], scores[~positive]
+        area = stats.mannwhitneyu(x, y).statistic / (len(x) * len(y))
+        wins = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
+        of_x, of_y = groups[positive], groups[~positive]
+        a = np.array([(wins[of_x == c].mean(1) - area).sum() for c in range(clusters)])
+        b = np.array([(wins[:, of_y == c].mean(0) - area).sum() for c in range(clusters)])
+        nx, ny = len(set(of_x)), len(set(of_y))
+        variance = (nx / (nx - 1) * (a ** 2).sum() / len(x) ** 2
+                    + ny / (ny - 1) * (b ** 2).sum() / len(y) ** 2
+                    + 2 * clusters / (clusters - 1) * (a * b).sum() / (len(x) * len(y)))
+        reach = stats.norm.ppf(0.975) * np.sqrt(variance) / (area * (1 - area))
+        logit = np.log(area / (1 - area))
+        yield {"scores": scores.tolist(), "positive": positive.astype(int).tolist(),
+               "clusters": groups.tolist(), "value": float(area),
+               "low": float(1 / (1 + np.exp(reach - logit))),
+               "high": float(1 / (1 + np.exp(-reach - logit)))}
+
+
 def mcnemar_p():
     for b, c in [(0, 0), (0, 5), (0, 6), (1, 9), (12, 12), (30, 51), (400, 331)]:
         yield {"only_first": b, "only_second": c,
@@ -159,7 +199,8 @@ def percentile():
 def main():
     parts = {"wilson": wilson, "clustered": clustered, "mcnemar": mcnemar_p, "tango": tango,
              "sign_flip": sign_flip, "holm": holm, "pass_at_k": pass_at_k,
-             "majority_at_k": majority_at_k, "power": power, "percentile": percentile}
+             "majority_at_k": majority_at_k, "power": power, "percentile": percentile,
+             "clustered_mean": clustered_mean, "auroc": auroc}
     document = {"generator": "tests/oracle/statistics_reference.py",
                 "versions": {"python": platform.python_version(), "numpy": np.__version__,
                              "scipy": scipy.__version__, "statsmodels": statsmodels.__version__}}

@@ -103,6 +103,52 @@ TEST(Quadrant, ReflectionLastsUntilConfidenceIsBack) {
   EXPECT_EQ(answer.step(flat()).kind, ActionKind::kThink);
 }
 
+TEST(Quadrant, ReflectionLastsUntilAnyStatisticSaysSo) {
+  const auto length_of = [](const std::string& until) {
+    Answer answer("think: {" + until + ", calm_tokens: 1, cap: 10, cooldown: 0}");
+    EXPECT_EQ(answer.step(flat()).kind, ActionKind::kThink);
+    int length = 0;
+    for (const auto& logits : {flat(), wild(), fork(), peak()}) {
+      if (answer.step(logits).state != State::kReflecting) break;
+      ++length;
+    }
+    return length;
+  };
+  EXPECT_EQ(length_of("calm_entropy: 1"), 3);                       // the fork
+  EXPECT_EQ(length_of("until: {max_probability_above: 0.49}"), 2);  // the wild row's peak
+  EXPECT_EQ(length_of("until: {max_probability_above: 0.9}"), 4);   // only the peak
+  EXPECT_EQ(length_of("until: {varentropy_above: 1}"), 2);
+  EXPECT_EQ(length_of("until: {entropy_below: 1, varentropy_below: 1}"), 3) << "both";
+  EXPECT_EQ(length_of("until: {agreement_above: 0}"), 1) << "an attention signal";
+  EXPECT_TRUE(Answer("think: {until: {agreement_above: 0.5}}").sampler->needs().attention);
+  EXPECT_THROW(Answer("think: {until: {entropy_below: 1}, calm_entropy: 1}"), Error);
+}
+
+TEST(Quadrant, RewindsWhereAStateSaysSo) {
+  Answer answer("high_low: rewind, rewind: {tokens: 3, cooldown: 2, max_per_answer: 2}");
+  const auto step = [&](const std::vector<float>& logits, size_t taken) {
+    test::Row row(logits, std::vector<TokenId>(taken, 1));
+    return answer.sampler->decide(row.view, answer.state.get(), Draws(1, 0));
+  };
+  EXPECT_EQ(step(flat(), 0).kind, ActionKind::kChain) << "nothing to take back";
+  const Decision decision = step(flat(), 5);
+  ASSERT_TRUE(std::holds_alternative<Rewind>(decision.action));
+  EXPECT_EQ(std::get<Rewind>(decision.action).count, 3);
+  EXPECT_TRUE(std::get<Rewind>(decision.action).ban);
+  EXPECT_EQ(step(flat(), 5).gate, Gate::kCooldown);
+  for (int token = 0; token < 2; ++token)
+    answer.sampler->observe(1, TokenSource::kSampled, answer.state.get());
+  EXPECT_EQ(std::get<Rewind>(step(flat(), 2).action).count, 2) << "to the beginning";
+  for (int token = 0; token < 9; ++token)
+    answer.sampler->observe(1, TokenSource::kSampled, answer.state.get());
+  EXPECT_EQ(step(flat(), 5).kind, ActionKind::kChain) << "no more than asked for";
+  // What was spent stays spent in a state from before.
+  auto earlier = answer.sampler->start();
+  answer.sampler->carry_ledger(answer.state.get(), earlier.get());
+  answer.state = std::move(earlier);
+  EXPECT_EQ(step(flat(), 5).kind, ActionKind::kChain);
+}
+
 TEST(Quadrant, ReflectionEndsAtItsCap) {
   Answer answer("think: {cap: 4, cooldown: 0}");
   EXPECT_EQ(answer.step(flat()).kind, ActionKind::kThink);

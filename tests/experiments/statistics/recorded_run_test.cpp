@@ -15,6 +15,19 @@ namespace {
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
+TEST(RequireComparable, RefusesCellsSteeredByAPerson) {
+  RecordedCell one = invented_cell("aaa", "greedy", "greedy");
+  RecordedCell other = invented_cell("bbb", "chain", "chain");
+  for (RecordedCell* cell : {&one, &other}) {
+    add_question(*cell, {"right"}, 50);
+    cell->identity["ask_policy"] = "best";
+  }
+  require_comparable(one, other);
+  for (RecordedCell* cell : {&one, &other}) cell->identity["ask_policy"] = "person";
+  EXPECT_THAT([&] { require_comparable(one, other); },
+              ThrowsMessage<Error>(HasSubstr("steered by a person")));
+}
+
 class RecordedRunTest : public testing::Test {
  protected:
   RecordedRunTest() : folder_(testing::TempDir() + "recorded_run_" + test_name()) {

@@ -2,10 +2,13 @@
 // figures.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "experiments/statistics/auroc.h"
+#include "experiments/statistics/clustered_mean.h"
 #include "experiments/statistics/detectable_effect.h"
 #include "experiments/statistics/holm.h"
 #include "experiments/statistics/paired_binary.h"
@@ -55,6 +58,40 @@ TEST(Reference, ClusteredProportion) {
     EXPECT_NEAR(ours.low, number(c, "low"), kSummed);
     EXPECT_NEAR(ours.high, number(c, "high"), kSummed);
   }
+}
+
+TEST(Reference, ClusteredMean) {
+  for (const Json& c : reference().at("clustered_mean")) {
+    const Proportion ours = clustered_mean(c.at("values").get<std::vector<double>>(),
+                                           c.at("clusters").get<std::vector<size_t>>());
+    EXPECT_NEAR(ours.value, number(c, "value"), kExact);
+    EXPECT_NEAR(ours.low, number(c, "low"), kSummed);
+    EXPECT_NEAR(ours.high, number(c, "high"), kSummed);
+  }
+}
+
+TEST(Reference, Auroc) {
+  for (const Json& c : reference().at("auroc")) {
+    const Proportion ours = clustered_auroc(c.at("scores").get<std::vector<double>>(),
+                                            c.at("positive").get<std::vector<unsigned char>>(),
+                                            c.at("clusters").get<std::vector<size_t>>());
+    EXPECT_NEAR(ours.value, number(c, "value"), kExact);
+    EXPECT_NEAR(ours.low, number(c, "low"), kSummed);
+    EXPECT_NEAR(ours.high, number(c, "high"), kSummed);
+  }
+}
+
+TEST(Auroc, HasNoIntervalWhereNothingTellsOne) {
+  const std::vector<double> scores = {1, 2, 3, 4};
+  const std::vector<size_t> clusters = {0, 1, 2, 3};
+  const auto of = [&](const std::vector<unsigned char>& positive) {
+    return clustered_auroc(scores, positive, clusters);
+  };
+  EXPECT_TRUE(std::isnan(of({0, 0, 0, 0}).value));
+  EXPECT_EQ(of({0, 0, 1, 1}).value, 1);
+  EXPECT_TRUE(std::isnan(of({0, 0, 1, 1}).low));
+  EXPECT_EQ(of({1, 1, 0, 0}).value, 0);
+  EXPECT_EQ(of({0, 1, 1, 0}).value, 0.5);
 }
 
 TEST(Reference, ExactMcNemar) {
@@ -126,7 +163,8 @@ TEST(Reference, ExpandedPercentile) {
 TEST(Reference, NothingIsLeftUnread) {
   const std::set<std::string> read = {"generator", "versions",      "wilson",    "clustered",
                                       "mcnemar",   "tango",         "sign_flip", "holm",
-                                      "pass_at_k", "majority_at_k", "power",     "percentile"};
+                                      "pass_at_k", "majority_at_k", "power",     "percentile",
+                                      "auroc",     "clustered_mean"};
   for (const auto& [name, cases] : reference().items()) {
     EXPECT_TRUE(read.contains(name)) << name;
     EXPECT_FALSE(cases.empty()) << name;
