@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "samplers/selection.h"
-
 namespace surprisal {
 namespace {
 
@@ -46,6 +44,12 @@ Chain::Chain(ParamReader& params, const SamplerContext& context, const std::stri
   const auto dialect = static_cast<Dialect>(
       std::find(std::begin(kDialectNames), std::end(kDialectNames), dialect_name) -
       std::begin(kDialectNames));
+  draw_ = params.choice("draw", "gumbel", {"gumbel", "inverse_cdf"},
+                        "how the token is chosen: gumbel: the largest logit + noise of its id, so "
+                        "that settings that see the same row agree; inverse_cdf: the first id at "
+                        "which the summed probability reaches one uniform number") == "gumbel"
+              ? DrawMethod::kGumbel
+              : DrawMethod::kInverseCdf;
   const ChainPreset* preset = is_preset ? &chain_preset(dialect) : nullptr;
   const std::string& defaults = preset ? preset->default_steps : default_steps;
   YAML::Node list =
@@ -130,7 +134,7 @@ Decision Chain::decide(const StepView& view, SamplerState* state, const Draws& d
   const StepContext context{view, draws};
   Candidates candidates(view.logits, *view.statistics, view.shared);
   for (size_t i = 0; i < steps_.size(); ++i) steps_[i]->apply(candidates, context, states.of(i));
-  Decision decision = sample(candidates, draws, view.want_distribution);
+  Decision decision = sample(candidates, draws, view.want_distribution, draw_);
   const TokenId token = std::get<Emit>(decision.action).token;
   for (size_t i = 0; i < steps_.size(); ++i) steps_[i]->chosen(token, decision, states.of(i));
   return decision;

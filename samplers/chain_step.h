@@ -17,6 +17,8 @@ namespace surprisal {
 enum DrawPurpose : uint32_t {
   kTokenDraw = 0,       ///< Gumbel noise of the token choice
   kGateDraw = 1,        ///< whether a random control gate fires
+  kInverseCdfDraw = 2,  ///< the uniform number of `draw: inverse_cdf`
+  kPythonDraw = 3,      ///< `view.uniform(index)` of a Python sampler
   kXtcDraw = 16,        ///< 16 and above: a chain step's own, one number a step name
   kDirichletDraw = 24,  ///< gamma numbers of Entropix's Dirichlet draws
   kRaceDraw = 32,       ///< 32 and above: further draws of Entropix's races

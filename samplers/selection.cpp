@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "samplers/chain_step.h"
 
@@ -69,8 +70,31 @@ Candidates::Ranked gumbel_max(const Candidates& candidates, const Draws& draws, 
   return race.best();
 }
 
-Decision sample(const Candidates& candidates, const Draws& draws, bool want_distribution) {
-  const auto [token, chosen_logit] = gumbel_max(candidates, draws, kTokenDraw);
+Candidates::Ranked inverse_cdf(const Candidates& candidates, const Draws& draws, uint32_t draw) {
+  std::vector<Candidates::Ranked> all;
+  all.reserve(candidates.size());
+  candidates.for_each([&](TokenId token, double logit) { all.push_back({token, logit}); });
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.token < b.token; });
+  const auto weight = [largest = candidates.max_logit()](const Candidates::Ranked& candidate) {
+    return std::exp(candidate.logit - largest);
+  };
+  double total = 0;
+  for (const Candidates::Ranked& candidate : all) total += weight(candidate);
+  // Two words: one alone could not hit a token of a probability below 2^-32.
+  const double u = draws.uniform(draw, 0) + (draws.uniform(draw, 1) - 0.5) * 0x1p-32;
+  double mass = 0;
+  for (const Candidates::Ranked& candidate : all) {
+    mass += weight(candidate);
+    if (mass >= u * total) return candidate;
+  }
+  return all.back();  // not reached: the last sum is the total, and u <= 1
+}
+
+Decision sample(const Candidates& candidates, const Draws& draws, bool want_distribution,
+                DrawMethod method) {
+  const auto [token, chosen_logit] = method == DrawMethod::kGumbel
+                                         ? gumbel_max(candidates, draws, kTokenDraw)
+                                         : inverse_cdf(candidates, draws, kInverseCdfDraw);
   const double log_sum_exp = candidates.log_sum_exp();
   Decision decision;
   decision.action = Emit{token};
