@@ -41,7 +41,7 @@ Session::Session(const Model& model, int64_t blocks)
 
 StepOutput Session::step(const std::vector<Part>& parts, const ForwardRequest& request) {
   std::vector<ModelRow> rows;
-  for (const Part& part : parts) rows.push_back({part.sequence, part.tokens});
+  for (const Part& part : parts) rows.push_back({part.sequence, part.tokens, part.gap_at});
   return model_.forward(rows, cache_, request);
 }
 
