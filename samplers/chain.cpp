@@ -52,9 +52,10 @@ Chain::Chain(ParamReader& params, const SamplerContext& context, const std::stri
               : DrawMethod::kInverseCdf;
   const ChainPreset* preset = is_preset ? &chain_preset(dialect) : nullptr;
   const std::string& defaults = preset ? preset->default_steps : default_steps;
-  YAML::Node list =
-      params.raw("steps", "list of {rule: value} or {rule: {parameters}}",
-                 "rules in the order of their application; default: the preset's, or " + defaults);
+  YAML::Node list = params.raw("steps", "list of {rule: value} or {rule: {parameters}}",
+                               "rules in the order of their application (steps.NAME of `chain`); "
+                               "default: the preset's, or " +
+                                   defaults);
   if (!list.IsDefined()) list.reset(parse_yaml(defaults, params.file()));
   read_steps(list, preset, params, {dialect, context});
 }
@@ -71,9 +72,10 @@ void Chain::read_steps(const YAML::Node& list, const ChainPreset* preset, ParamR
           "steps",
           {{rule, std::string(kStepStageNames[static_cast<size_t>(entry.stage)]) + " rule", "", "",
             false, nullptr,
-            entry.summary + (entry.main_parameter.empty()
-                                 ? ""
-                                 : "; short form {" + rule + ": " + entry.main_parameter + "}")}});
+            entry.summary + (entry.dialects.empty() ? "" : "; dialects: " + entry.dialects) +
+                (entry.main_parameter.empty()
+                     ? ""
+                     : "; short form {" + rule + ": " + entry.main_parameter + "}")}});
       params.append_docs("steps." + rule, reader.docs());
     }
   }

@@ -70,6 +70,7 @@ struct StepEntry {
   /// The parameter that `{name: value}` sets, or "".
   std::string main_parameter;
   std::function<std::unique_ptr<ChainStep>(ParamReader&, const StepBuild&)> create;
+  std::string dialects = "";  ///< where they differ; "" where they do not
 };
 using StepRegistry = Registry<StepEntry>;
 

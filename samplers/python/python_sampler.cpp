@@ -135,8 +135,8 @@ class PythonSampler : public Sampler {
 
 /// Where a script lies that a configuration names: beside it, or in the working directory.
 std::string find_script(ParamReader& params) {
-  const YAML::Node node =
-      params.raw("file", "string", "the script; relative to the configuration, else to here");
+  const YAML::Node node = params.raw(
+      "file", "string", "required: the script; relative to the configuration, else to here");
   if (params.is_describing()) return "";
   if (!node.IsDefined() || !node.IsScalar())
     throw params.error("file", "expected the path of a Python file");

@@ -47,7 +47,9 @@ StepEntry top_p_step() {
             const double p =
                 params.number("p", 0.95, {.min = 0, .max = 1}, "", "mass of the nucleus; 1 is off");
             return std::make_unique<TopP>(p, read_min_keep(params), build.dialect);
-          }};
+          },
+          "llama adds from the top until p, hf and vllm drop from the bottom up to 1 - p:"
+          " rounding decides alone"};
 }
 
 }  // namespace surprisal
