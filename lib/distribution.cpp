@@ -179,7 +179,8 @@ bool ranks_before(const RankedLogit& x, const RankedLogit& y) {
 
 void append_at_least(std::span<const float> logits, float threshold,
                      std::vector<RankedLogit>& out) {
-  constexpr size_t kChunk = 4096, kPadding = HWY_MAX_BYTES / sizeof(float);
+  constexpr size_t kChunk = 4096;
+  constexpr size_t kPadding = 256 / sizeof(float);  // the longest vectors of any target: 2,048 bits
   std::array<int32_t, kChunk + kPadding> places;
   std::array<float, kChunk + kPadding> values;
   for (size_t begin = 0; begin < logits.size(); begin += kChunk) {

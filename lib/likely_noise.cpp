@@ -98,7 +98,8 @@ HWY_EXPORT(words_below);
 
 namespace {
 
-constexpr size_t kPadding = HWY_MAX_BYTES / sizeof(uint32_t);
+constexpr size_t kPadding =
+    256 / sizeof(uint32_t);              // the longest vectors of any target: 2,048 bits
 constexpr uint32_t kChunk = 512;         // blocks at a time
 constexpr double kRoundingSlack = 1e-6;  // far above the rounding of noise and of its inverse
 

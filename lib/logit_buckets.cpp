@@ -87,7 +87,7 @@ HWY_EXPORT(exponential_sum);
 
 namespace {
 
-constexpr size_t kPadding = HWY_MAX_BYTES / sizeof(float);
+constexpr size_t kPadding = 256 / sizeof(float);  // the longest vectors of any target: 2,048 bits
 // Up to here the series' remainder, (scale / 128)^7 / 7!, stays below 1e-15 of a bucket's mass.
 constexpr double kLargestSeriesScale = 3.2;
 // Sums of up to 10^6 probabilities in double, in any order, lie within this of each other.
