@@ -39,11 +39,12 @@ class FakeModel : public Model {
     StepOutput output;
     output.logits = at::empty({batch, config_.vocab_size}, at::kFloat);
     float* keys = cache.keys(0).data_ptr<float>();  // [blocks, 1, kBlockTokens, 1]
+    const int64_t stride = cache.keys(0).stride(0);
     for (int64_t b = 0; b < batch; ++b) {
       const ModelRow& row = rows[static_cast<size_t>(b)];
       const auto slot = [&](int64_t position) -> float& {
         const int64_t block = cache.blocks(row.sequence)[position / KVCache::kBlockTokens];
-        return keys[block * KVCache::kBlockTokens + position % KVCache::kBlockTokens];
+        return keys[block * stride + position % KVCache::kBlockTokens];
       };
       const int64_t begin = cache.length(row.sequence);
       for (size_t i = 0; i < row.tokens.size(); ++i)

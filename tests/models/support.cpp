@@ -37,7 +37,7 @@ std::vector<TokenId> fixture_tokens(size_t count) {
 }
 
 Session::Session(const Model& model, int64_t blocks)
-    : model_(model), cache_(model.config(), blocks, model.dtype(), model.device()) {}
+    : model_(model), cache_(model.config(), blocks, model.cache_dtype(), model.device()) {}
 
 StepOutput Session::step(const std::vector<Part>& parts, const ForwardRequest& request) {
   std::vector<ModelRow> rows;
