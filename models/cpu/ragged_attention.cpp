@@ -58,9 +58,10 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
 
 void RaggedAttention::attend(const Layer& layer, WorkShare share) {
   const auto items = static_cast<int64_t>(plan_.items.size());
-  for (int64_t i = share.begin(items); i < share.end(items); ++i) {
+  // In turns: a row's last chunk, shorter than the others, comes at the end of the list.
+  for (int64_t i = share.rank; i < items; i += share.ranks) {
     const Item& item = plan_.items[static_cast<size_t>(i)];
-    const Item* const next = i + 1 < share.end(items) ? &item + 1 : nullptr;
+    const Item* const next = i + share.ranks < items ? &item + share.ranks : nullptr;
     attend_item(layer, item, next, share.rank);
   }
 }
