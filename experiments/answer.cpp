@@ -125,6 +125,7 @@ Decision Answer::decide() {
   const DistributionStatistics statistics = distribution_statistics(logits);
   seen.logits = logits;
   seen.statistics = &statistics;
+  seen.shared = nullptr;  // it is about the row with what was banned
   return request_.sampler->decide(seen, state_.get(), draws_here());
 }
 

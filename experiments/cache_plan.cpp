@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include "lib/error.h"
 
@@ -56,14 +57,27 @@ const TokenNode* holder_below(const TokenNode& node) {
 
 }  // namespace
 
-CachePlan::CachePlan(const Model& model, int64_t memory_bytes)
-    : bytes_per_block_(KVCache::bytes_per_block(model.config(), model.cache_dtype())),
+CachePlan::CachePlan(const Model& model, int64_t memory_bytes, bool sharing)
+    : sharing_(sharing),
+      bytes_per_block_(KVCache::bytes_per_block(model.config(), model.cache_dtype())),
       cache_(model.config(), cache_blocks(model, memory_bytes), model.cache_dtype(),
              model.device()) {}
 
 void CachePlan::hold(TokenNode& node, KVCache::SequenceId sequence) {
+  try {
+    holders_.insert(&node);
+  } catch (...) {
+    cache_.release(sequence);
+    throw;
+  }
   node.sequence = sequence;
-  holders_.insert(&node);
+}
+
+void CachePlan::hand_on(TokenNode& from, TokenNode& to) {
+  auto entry = holders_.extract(&from);
+  entry.value() = &to;
+  holders_.insert(std::move(entry));
+  to.sequence = std::exchange(from.sequence, -1);
 }
 
 void CachePlan::drop(TokenNode& node) {
@@ -74,6 +88,7 @@ void CachePlan::drop(TokenNode& node) {
 
 CachePlan::Source CachePlan::find_prompt_source(std::span<const TokenId> prompt) const {
   Source best;
+  if (!sharing_) return best;
   const auto consider = [&](std::span<const TokenId> tokens, KVCache::SequenceId sequence) {
     const int64_t length =
         std::min({common_prefix(prompt, tokens), cache_.length(sequence),
@@ -105,10 +120,7 @@ void CachePlan::acquire(TokenNode& node) {
   TokenNode* parent = node.parent;
   if (parent != nullptr && parent->sequence >= 0 &&
       cache_.length(parent->sequence) == parent->end && parent->waiting == 0) {
-    hold(node, parent->sequence);  // the usual case: the sequence just grows
-    parent->sequence = -1;
-    holders_.erase(parent);
-    return;
+    return hand_on(*parent, node);  // the usual case: the sequence just grows
   }
   const Source source = find_source(node);
   if (source.length == 0) {
@@ -130,7 +142,8 @@ bool CachePlan::reclaim(TokenNode& node, int64_t count, std::span<TokenNode* con
   if (!enough()) {
     std::vector<TokenNode*> idle;
     for (TokenNode* holder : holders_)
-      if (holder->waiting == 0) idle.push_back(holder);
+      // A cursor may stand at a node without waiting for it: the end of a finished branch.
+      if (holder->wanted_in != pass_) idle.push_back(holder);
     std::ranges::sort(idle, {}, &TokenNode::last_used);
     for (TokenNode* holder : idle) {
       if (enough()) break;
@@ -158,13 +171,23 @@ std::vector<TokenId> CachePlan::prepare(TokenNode& node, int64_t most,
 }
 
 bool CachePlan::worth_waiting(const TokenNode& node, std::span<TokenNode* const> chosen) const {
-  if (node.parent != nullptr || node.sequence >= 0) return false;
+  if (!sharing_ || node.parent != nullptr || node.sequence >= 0) return false;
   const auto prompt = node.tree->prompt();
   const int64_t at_hand = find_prompt_source(prompt).length;
   return std::ranges::any_of(chosen, [&](const TokenNode* other) {
     return other->parent == nullptr &&
            common_prefix(prompt, other->tree->prompt()) > at_hand + kWorthWaiting;
   });
+}
+
+void CachePlan::clear() noexcept {
+  for (TokenNode* holder : holders_) {
+    cache_.release(holder->sequence);
+    holder->sequence = -1;
+  }
+  holders_.clear();
+  for (const Prompt& kept : prompts_) cache_.release(kept.sequence);
+  prompts_.clear();
 }
 
 void CachePlan::release(TokenTree& tree) {
@@ -174,7 +197,7 @@ void CachePlan::release(TokenTree& tree) {
     const auto length = static_cast<int64_t>(prompt.size());
     const bool remembered = std::ranges::any_of(
         prompts_, [&](const Prompt& kept) { return std::ranges::equal(kept.tokens, prompt); });
-    if (!remembered && cache_.length(node.sequence) >= length) {
+    if (sharing_ && !remembered && cache_.length(node.sequence) >= length) {
       cache_.truncate(node.sequence, length);
       prompts_.push_back({{prompt.begin(), prompt.end()}, node.sequence});
       node.sequence = -1;

@@ -17,7 +17,13 @@ namespace surprisal {
 class CachePlan {
  public:
   /// @param memory_bytes  for keys and values; 0 = a share of the memory that is free now
-  CachePlan(const Model& model, int64_t memory_bytes);
+  /// @param sharing       trees take over what others have read of a common beginning; otherwise
+  ///                      every tree reads its prompt itself
+  CachePlan(const Model& model, int64_t memory_bytes, bool sharing);
+
+  /// A forward pass is about to be put together. Nodes that somebody waits for must carry its
+  /// number in `wanted_in`; what all others hold may be taken away.
+  void begin_pass(uint64_t pass) { pass_ = pass; }
 
   /// Gets `node` ready for a forward pass: afterwards node.sequence has room for the returned
   /// tokens, the next of its context (at most `most`). Empty: no memory now.
@@ -27,6 +33,9 @@ class CachePlan {
   /// True when a prompt being read in this very pass shares so much with `node`, a prompt not
   /// begun, that waiting for it is cheaper than reading the common part twice.
   bool worth_waiting(const TokenNode& node, std::span<TokenNode* const> chosen) const;
+
+  /// Forgets everything; allocates nothing, so it serves after a failed allocation.
+  void clear() noexcept;
 
   /// Forgets a tree's sequences, but keeps its prompt for later ones that begin alike.
   void release(TokenTree& tree);
@@ -53,8 +62,11 @@ class CachePlan {
   void acquire(TokenNode& node);
   bool reclaim(TokenNode& node, int64_t count, std::span<TokenNode* const> victims);
   void hold(TokenNode& node, KVCache::SequenceId sequence);
+  void hand_on(TokenNode& from, TokenNode& to);
   void drop(TokenNode& node);
 
+  bool sharing_;
+  uint64_t pass_ = 0;
   int64_t bytes_per_block_;
   KVCache cache_;
   std::set<TokenNode*> holders_;  // nodes with a sequence

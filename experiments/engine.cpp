@@ -54,7 +54,7 @@ class Engine::Impl {
       : model_(model),
         options_(options),
         setting_{&tokenizer, &model.config(), options.trace},
-        plan_(model, options.memory_bytes) {
+        plan_(model, options.memory_bytes, options.sharing) {
     if (options_.batch < 1 || options_.prefill_chunk < 1)
       throw Error(ErrorCode::kConfig, "engine: batch and prefill_chunk must be at least 1");
   }
@@ -63,6 +63,28 @@ class Engine::Impl {
            const std::function<void(GenerationResult)>& finished,
            const std::function<bool()>& interrupted, const Answer::TokenCallback& on_token) {
     on_token_ = on_token;
+    try {
+      work(next, finished, interrupted);
+    } catch (...) {
+      abandon();
+      throw;
+    }
+    answers_.clear();
+    remembered_.clear();
+    for (auto& [key, tree] : trees_) plan_.release(*tree);
+    trees_.clear();
+  }
+
+  const EngineCounters& counters() const { return counters_; }
+
+ private:
+  /// A prompt, whether a gap follows it, and with sharing off the number of the request, so that
+  /// every one has its own tree.
+  using TreeKey = std::tuple<std::vector<TokenId>, bool, int64_t>;
+
+  void work(const std::function<std::optional<GenerationRequest>()>& next,
+            const std::function<void(GenerationResult)>& finished,
+            const std::function<bool()>& interrupted) {
     upcoming_ = next();
     while (!interrupted()) {
       admit(next);
@@ -79,18 +101,16 @@ class Engine::Impl {
       if (answers_.empty() && !upcoming_) break;
       if (!answers_.empty()) evaluate_frontier();
     }
-    answers_.clear();
-    remembered_.clear();
-    for (auto& [key, tree] : trees_) plan_.release(*tree);
-    trees_.clear();
   }
 
-  const EngineCounters& counters() const { return counters_; }
-
- private:
-  /// A prompt, whether a gap follows it, and with sharing off the number of the request, so that
-  /// every one has its own tree.
-  using TreeKey = std::tuple<std::vector<TokenId>, bool, int64_t>;
+  /// Leaves the engine as it was made, whatever went wrong; allocates nothing.
+  void abandon() noexcept {
+    answers_.clear();
+    remembered_.clear();
+    upcoming_.reset();
+    plan_.clear();
+    trees_.clear();
+  }
 
   /// Takes in requests until the frontier fills the batch; those with a known prompt always, since
   /// they share what is computed anyway.
@@ -140,7 +160,8 @@ class Engine::Impl {
   void forget_logits() {
     const int64_t per_node = model_.config().vocab_size * static_cast<int64_t>(sizeof(float));
     const auto allowed = static_cast<size_t>(options_.logits_bytes / per_node);
-    for (size_t looked_at = 0; remembered_.size() > allowed && looked_at < allowed; ++looked_at) {
+    const size_t there = remembered_.size();
+    for (size_t looked_at = 0; remembered_.size() > allowed && looked_at < there; ++looked_at) {
       TokenNode* node = remembered_.front();
       remembered_.pop_front();
       if (node->waiting > 0)
@@ -164,6 +185,8 @@ class Engine::Impl {
   void evaluate_frontier() {
     ++pass_;
     const std::vector<TokenNode*> waiting = frontier();
+    for (TokenNode* node : waiting) node->wanted_in = pass_;
+    plan_.begin_pass(pass_);
     std::vector<TokenNode*> chosen;
     std::vector<std::vector<TokenId>> fed;  // per row
     int64_t prefill_left = options_.prefill_chunk;

@@ -45,6 +45,7 @@ struct TokenNode {
   Evaluation evaluation;
   std::optional<NodeRecord> trace;  ///< made when the first request passes
   int64_t waiting = 0;              ///< requests whose cursor stands here
+  uint64_t wanted_in = 0;           ///< the last forward pass for which somebody waited here
   uint64_t last_used = 0;           ///< number of the forward pass, to forget the stalest first
 };
 

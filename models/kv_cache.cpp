@@ -45,6 +45,7 @@ KVCache::KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype
                                         " bytes); lower the batch or the context");
   }
   references_.assign(static_cast<size_t>(blocks), 0);
+  free_.reserve(static_cast<size_t>(blocks));  // so that giving a block back cannot fail
   for (int64_t block = blocks; block-- > 0;) free_.push_back(block);  // low numbers first
 }
 
@@ -67,8 +68,9 @@ const KVCache::Sequence& KVCache::get(SequenceId sequence) const {
 
 KVCache::SequenceId KVCache::create() {
   if (free_sequences_.empty()) {
-    free_sequences_.push_back(static_cast<SequenceId>(sequences_.size()));
+    free_sequences_.reserve(sequences_.size() + 1);  // so that giving one back cannot fail
     sequences_.emplace_back();
+    free_sequences_.push_back(static_cast<SequenceId>(sequences_.size() - 1));
   }
   const SequenceId id = free_sequences_.back();
   free_sequences_.pop_back();
@@ -77,12 +79,13 @@ KVCache::SequenceId KVCache::create() {
 }
 
 KVCache::SequenceId KVCache::fork(SequenceId sequence) {
-  get(sequence);
-  const SequenceId id = create();  // may move the sequences
   const Sequence& source = get(sequence);
+  const int64_t length = source.length;
+  std::vector<int64_t> blocks(source.blocks.begin(), source.blocks.begin() + blocks_for(length));
+  const SequenceId id = create();  // may move the sequences; nothing after it can fail
   Sequence& copy = get(id);
-  copy.length = source.length;
-  copy.blocks.assign(source.blocks.begin(), source.blocks.begin() + blocks_for(source.length));
+  copy.length = length;
+  copy.blocks = std::move(blocks);
   for (const int64_t block : copy.blocks) ++references_[static_cast<size_t>(block)];
   return id;
 }
@@ -140,6 +143,7 @@ bool KVCache::reserve(SequenceId sequence, int64_t count) {
   Sequence& s = get(sequence);
   if (blocks_needed(sequence, count) > free_blocks()) return false;
   if (count <= 0) return true;
+  s.blocks.reserve(static_cast<size_t>(blocks_for(s.length + count)));
   const auto take = [&] {
     const int64_t block = free_.back();
     free_.pop_back();
@@ -148,11 +152,12 @@ bool KVCache::reserve(SequenceId sequence, int64_t count) {
   };
   if (last_block_is_shared(s)) {
     int64_t& shared = s.blocks[static_cast<size_t>(s.length / kBlockTokens)];
-    const int64_t copy = take();
+    const int64_t copy = free_.back();  // not taken before the copying has succeeded
     for (size_t layer = 0; layer < keys_.size(); ++layer) {
       keys_[layer].select(0, copy).copy_(keys_[layer].select(0, shared));
       values_[layer].select(0, copy).copy_(values_[layer].select(0, shared));
     }
+    take();
     unref(shared);
     shared = copy;
   }

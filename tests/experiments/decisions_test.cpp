@@ -3,87 +3,19 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <map>
 
 #include "experiments/branching.h"
-#include "experiments/engine.h"
-#include "tests/experiments/fake_model.h"
+#include "tests/experiments/hand_made_model.h"
 
 namespace surprisal {
 namespace {
 
-using testing::FakeModel;
-using testing::LetterTokenizer;
-
-constexpr TokenId kEnd = 7;
-const std::vector<TokenId> kPrompt = {6, 6};
-
-/// A model given by a function: after the generated tokens so far, the probabilities of some tokens
-/// (what is left over goes to token 5).
-class HandMadeModel : public FakeModel {
- public:
-  using Rule = std::function<std::map<TokenId, double>(std::vector<TokenId> generated)>;
-  explicit HandMadeModel(Rule rule) : FakeModel(8, 64), rule_(std::move(rule)) {}
-  std::vector<float> logits_after(std::span<const TokenId> context) const override {
-    const auto named =
-        rule_({context.begin() + static_cast<int64_t>(kPrompt.size()), context.end()});
-    std::vector<float> logits(8, -std::numeric_limits<float>::infinity());
-    double left = 1;
-    for (const auto& [token, probability] : named) {
-      logits[static_cast<size_t>(token)] = static_cast<float>(std::log(probability));
-      left -= probability;
-    }
-    if (left > 1e-9 && !named.contains(5)) logits[5] = static_cast<float>(std::log(left));
-    return logits;
-  }
-
- private:
-  Rule rule_;
-};
-
-/// Does what a script says at each step of the answer, else takes the argmax.
-class ScriptedSampler : public Sampler {
- public:
-  using Script = std::function<std::optional<Action>(const StepView&)>;
-  explicit ScriptedSampler(Script script) : script_(std::move(script)) {}
-  Decision decide(const StepView& view, SamplerState*, const Draws&) const override {
-    Decision decision;
-    decision.action = Emit{static_cast<TokenId>(view.statistics->argmax)};
-    if (auto action = script_(view)) decision.action = *action;
-    return decision;
-  }
-
- private:
-  Script script_;
-};
-
-GenerationResult answer(const FakeModel& model, const Sampler& sampler,
-                        const std::function<void(GenerationRequest&)>& change = {}) {
-  const LetterTokenizer tokenizer(8);
-  GenerationRequest request;
-  request.prompt = kPrompt;
-  request.sampler = &sampler;
-  request.max_new_tokens = 6;
-  request.stop_tokens = {kEnd};
-  if (change) change(request);
-  Engine engine(model, tokenizer, {.batch = 4});
-  GenerationResult result;
-  bool given = false;
-  engine.run(
-      [&]() -> std::optional<GenerationRequest> {
-        if (std::exchange(given, true)) return std::nullopt;
-        return request;
-      },
-      [&](GenerationResult finished) { result = std::move(finished); });
-  return result;
-}
-
-std::vector<TokenId> ids(const GenerationResult& result) {
-  std::vector<TokenId> tokens;
-  for (const TokenRecord& record : result.tokens) tokens.push_back(record.token_id);
-  return tokens;
-}
+using testing::answer;
+using testing::HandMadeModel;
+using testing::ids;
+using testing::kEnd;
+using testing::ScriptedSampler;
 
 /// At the start tokens 0 and 1 stand close; after 1 the model is surer than after 0.
 std::map<TokenId, double> two_roads(const std::vector<TokenId>& generated) {
@@ -284,6 +216,33 @@ TEST(Rewind, TakesBackBansAndGoesOn) {
   EXPECT_EQ(result.events[0].detail, "ac");
   // Prompt; "a", "c" read; then five of the six new ones.
   EXPECT_EQ(result.cost.token_evaluations, 2 + 2 + 5);
+}
+
+TEST(Rewind, ABanSurvivesFurtherRewindsAndReachesChains) {
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    if (generated.empty()) return {{0, 0.5}, {1, 0.3}, {2, 0.15}, {3, 0.05}};
+    return {{4, 1.0}};
+  });
+  // A chain that keeps the likeliest token, asked about the row before and after the bans: what it
+  // finds out about a row with a ban must not be mistaken for the row itself.
+  const auto chain = create_sampler(
+      builtin_samplers(), YAML::Load("{type: chain, steps: [{top_k: 1}]}"), "", "", {}, nullptr);
+  class Fussy : public Sampler {
+   public:
+    explicit Fussy(const Sampler& chain) : chain_(chain) {}
+    std::unique_ptr<SamplerState> start() const override { return chain_.start(); }
+    Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override {
+      Decision decision = chain_.decide(view, state, draws);
+      if (view.generated().size() == 1 && view.generated()[0] < 2)
+        decision.action = Rewind{1, true};
+      return decision;
+    }
+    const Sampler& chain_;
+  };
+  const auto result = answer(model, Fussy(*chain));
+  EXPECT_EQ(ids(result)[0], 2) << "0 and 1 were taken back, one after the other";
+  EXPECT_EQ(result.tokens[0].attempt, 2);
+  EXPECT_EQ(result.discarded_tokens, 2);
 }
 
 TEST(Rewind, ABanThatLeavesNothingIsAnError) {
