@@ -29,7 +29,8 @@ int64_t available_memory() {
 int64_t cache_blocks(const Model& model, int64_t memory_bytes) {
   if (memory_bytes == 0)
     memory_bytes = model.device().is_cpu() ? available_memory() / 2 : int64_t{8} << 30;
-  const int64_t blocks = memory_bytes / KVCache::bytes_per_block(model.config(), model.dtype());
+  const int64_t blocks =
+      memory_bytes / KVCache::bytes_per_block(model.config(), model.cache_dtype());
   if (blocks < 2)
     throw Error(ErrorCode::kConfig,
                 "engine: " + std::to_string(memory_bytes) +
@@ -58,8 +59,9 @@ const TokenNode* holder_below(const TokenNode& node) {
 
 CachePlan::CachePlan(const Model& model, int64_t memory_bytes, bool sharing)
     : sharing_(sharing),
-      bytes_per_block_(KVCache::bytes_per_block(model.config(), model.dtype())),
-      cache_(model.config(), cache_blocks(model, memory_bytes), model.dtype(), model.device()) {}
+      bytes_per_block_(KVCache::bytes_per_block(model.config(), model.cache_dtype())),
+      cache_(model.config(), cache_blocks(model, memory_bytes), model.cache_dtype(),
+             model.device()) {}
 
 void CachePlan::hold(TokenNode& node, KVCache::SequenceId sequence) {
   try {

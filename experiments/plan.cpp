@@ -43,8 +43,8 @@ void require_strict(const PlannedModel& model) {
     throw Error(ErrorCode::kUnsupported,
                 "engine.mode: strict: " + model.spec.path + " in " + model.dtype() + " on " +
                     model.placement.device.str() +
-                    " has no kernels that keep one order of summation; use dtype: float32 and "
-                    "device: cpu, or mode: fast");
+                    " has no kernels that keep one order of summation; use dtype: float32 or "
+                    "bfloat16 and device: cpu, or mode: fast");
   if (model.config.rope.type == RopeConfig::Type::kDynamic)
     throw Error(ErrorCode::kUnsupported,
                 "engine.mode: strict: " + model.spec.path +

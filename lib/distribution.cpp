@@ -1,6 +1,7 @@
 #include "lib/distribution.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -100,6 +101,32 @@ Moments exponential_moments(const float* logits, size_t count, float maximum, do
           hn::GetLane(hn::SumOfLanes(d, b))};
 }
 
+/// Writes the logits >= threshold and their places; both outputs need room for `count` and one
+/// vector more. @return how many
+size_t at_least(const float* logits, size_t count, float threshold, int32_t* places,
+                float* values) {
+  const hn::ScalableTag<float> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const size_t lanes = hn::Lanes(d);
+  const auto least = hn::Set(d, threshold);
+  size_t found = 0, i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto x = hn::LoadU(d, logits + i);
+    const auto large = hn::Ge(x, least);
+    if (hn::AllFalse(d, large)) continue;
+    const auto place = hn::Iota(di, static_cast<int32_t>(i));
+    hn::StoreU(hn::Compress(x, large), d, values + found);
+    hn::StoreU(hn::Compress(place, hn::RebindMask(di, large)), di, places + found);
+    found += hn::CountTrue(d, large);
+  }
+  for (; i < count; ++i)
+    if (logits[i] >= threshold) {
+      places[found] = static_cast<int32_t>(i);
+      values[found++] = logits[i];
+    }
+  return found;
+}
+
 }  // namespace surprisal::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -108,6 +135,7 @@ namespace surprisal {
 
 HWY_EXPORT(scan_row);
 HWY_EXPORT(exponential_moments);
+HWY_EXPORT(at_least);
 
 namespace {
 
@@ -151,8 +179,17 @@ bool ranks_before(const RankedLogit& x, const RankedLogit& y) {
 
 void append_at_least(std::span<const float> logits, float threshold,
                      std::vector<RankedLogit>& out) {
-  for (size_t i = 0; i < logits.size(); ++i)
-    if (logits[i] >= threshold) out.push_back({static_cast<int32_t>(i), logits[i]});
+  constexpr size_t kChunk = 4096;
+  constexpr size_t kPadding = 256 / sizeof(float);  // the longest vectors of any target: 2,048 bits
+  std::array<int32_t, kChunk + kPadding> places;
+  std::array<float, kChunk + kPadding> values;
+  for (size_t begin = 0; begin < logits.size(); begin += kChunk) {
+    const size_t count = HWY_DYNAMIC_DISPATCH(at_least)(logits.data() + begin,
+                                                        std::min(kChunk, logits.size() - begin),
+                                                        threshold, places.data(), values.data());
+    for (size_t i = 0; i < count; ++i)
+      out.push_back({static_cast<int32_t>(begin) + places[i], values[i]});
+  }
 }
 
 }  // namespace

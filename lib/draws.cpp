@@ -8,13 +8,9 @@
 
 namespace surprisal {
 
-namespace {
-
-double gumbel_of(double uniform) {
-  return -std::log(-std::log1p(-uniform));
+double gumbel_of_word(uint32_t word) {
+  return -std::log(-std::log1p(-open_unit_interval(word)));
 }
-
-}  // namespace
 
 uint64_t draws_key(uint64_t run_seed, std::string_view question_sha256, uint64_t repeat) {
   const std::string digest =
@@ -26,28 +22,24 @@ uint64_t draws_key(uint64_t run_seed, std::string_view question_sha256, uint64_t
   return key;
 }
 
-PhiloxCounter Draws::words(uint32_t draw, uint32_t block) const {
-  return philox4x32_10({position_, path_, attempt_ << 16 | (draw & 0xFFFF), block}, key_);
-}
-
 double Draws::uniform(uint32_t draw, uint32_t index) const {
-  return open_unit_interval(words(draw, index / 4)[index % 4]);
+  return open_unit_interval(philox4x32_10(counter(draw, index / 4), key_)[index % 4]);
 }
 
 double Draws::gumbel(uint32_t draw, uint32_t token) const {
-  return gumbel_of(uniform(draw, token));
+  return gumbel_of_word(philox4x32_10(counter(draw, token / 4), key_)[token % 4]);
 }
 
 uint32_t GumbelNoise::word(uint32_t token) {
   if (token / 4 != block_) {
     block_ = token / 4;
-    words_ = draws_.words(draw_, block_);
+    words_ = philox4x32_10(draws_.counter(draw_, block_), draws_.key());
   }
   return words_[token % 4];
 }
 
 double GumbelNoise::value(uint32_t token) {
-  return gumbel_of(open_unit_interval(word(token)));
+  return gumbel_of_word(word(token));
 }
 
 }  // namespace surprisal

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <bit>
+#include <compare>
 #include <cstdint>
 #include <numbers>
 #include <span>
@@ -39,13 +40,32 @@ class Draws {
   /// Standard Gumbel noise of a token: -log(-log1p(-u)), exact to double precision in the far tail.
   double gumbel(uint32_t draw, uint32_t token) const;
 
- private:
-  friend class GumbelNoise;
-  PhiloxCounter words(uint32_t draw, uint32_t block) const;
+  /// The words of tokens 4 * block to 4 * block + 3 are philox4x32_10(counter(draw, block), key()).
+  PhiloxCounter counter(uint32_t draw, uint32_t block) const {
+    return {position_, path_, attempt_ << 16 | (draw & 0xFFFF), block};
+  }
+  const PhiloxKey& key() const { return key_; }
 
+  /// By key, position, path and attempt: equal ones give the same numbers.
+  auto operator<=>(const Draws&) const = default;
+
+ private:
   PhiloxKey key_;
   uint32_t position_, path_, attempt_;
 };
+
+/// Maps a random word to (0, 1).
+constexpr double open_unit_interval(uint32_t word) {
+  return (word + 0.5) * 0x1p-32;
+}
+
+/// Standard Gumbel noise made of a random word.
+double gumbel_of_word(uint32_t word);
+/// An upper bound of that, within ln 2 of it in the tail: since -log1p(-u) > u, the noise is below
+/// -ln u, and u >= 2^-(leading zeros of the word + 1).
+inline double noise_bound(uint32_t word) {
+  return std::numbers::ln2 * (std::countl_zero(word) + 1);
+}
 
 /// The Gumbel noise of one draw, for many tokens: the same numbers as Draws::gumbel(), cheap to
 /// bound, and a quarter of the work where tokens are asked for in ascending order.
@@ -53,9 +73,7 @@ class GumbelNoise {
  public:
   GumbelNoise(const Draws& draws, uint32_t draw) : draws_(draws), draw_(draw) {}
 
-  /// An upper bound of the token's noise, within ln 2 of it in the tail: since -log1p(-u) > u, the
-  /// noise is below -ln u, and u >= 2^-(leading zeros of its word + 1).
-  double bound(uint32_t token) { return std::numbers::ln2 * (std::countl_zero(word(token)) + 1); }
+  double bound(uint32_t token) { return noise_bound(word(token)); }
   double value(uint32_t token);
 
  private:
@@ -66,10 +84,5 @@ class GumbelNoise {
   uint32_t block_ = 0xFFFFFFFF;  ///< whose words are at hand: tokens 4 block_ .. 4 block_ + 3
   PhiloxCounter words_{};
 };
-
-/// Maps a random word to (0, 1).
-constexpr double open_unit_interval(uint32_t word) {
-  return (word + 0.5) * 0x1p-32;
-}
 
 }  // namespace surprisal

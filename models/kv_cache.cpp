@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lib/error.h"
+#include "models/huge_pages.h"
 
 namespace surprisal {
 namespace {
@@ -21,16 +22,21 @@ KVCache::KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype
     : dtype_(dtype), keys_are_transposed_(dtype == at::kFloat && device.is_cpu()) {
   // Ordinary tensors, so that they may be written inside and outside of inference mode.
   const c10::InferenceMode ordinary(false);
-  const std::vector<int64_t> shape = {blocks, config.num_key_value_heads, kBlockTokens,
-                                      config.head_dim};
+  const int64_t layers = config.num_hidden_layers, heads = config.num_key_value_heads;
+  const int64_t dim = config.head_dim;
   try {
-    for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-      const auto options = at::TensorOptions(dtype).device(device);
-      keys_.push_back(
-          keys_are_transposed_
-              ? at::empty({shape[0], shape[1], shape[3], shape[2]}, options).transpose(2, 3)
-              : at::empty(shape, options));
-      values_.push_back(at::empty(shape, options));
+    // All of a block's layers lie together, so that a few sequences touch few huge pages.
+    const at::Tensor all = at::empty({blocks, layers, 2, heads, kBlockTokens * dim},
+                                     at::TensorOptions(dtype).device(device));
+    if (device.is_cpu())
+      prefer_huge_pages(all.mutable_data_ptr(), static_cast<int64_t>(all.nbytes()));
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      const at::Tensor keys = all.select(1, layer).select(1, 0);
+      const at::Tensor values = all.select(1, layer).select(1, 1);
+      keys_.push_back(keys_are_transposed_
+                          ? keys.view({blocks, heads, dim, kBlockTokens}).transpose(2, 3)
+                          : keys.view({blocks, heads, kBlockTokens, dim}));
+      values_.push_back(values.view({blocks, heads, kBlockTokens, dim}));
     }
   } catch (const c10::Error&) {
     throw Error(ErrorCode::kConfig, "no memory for a cache of " + std::to_string(blocks) +

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <utility>
 
+#include "models/attention_gathered.h"
+
 namespace surprisal {
 
 struct Llama::Step {
@@ -13,6 +15,7 @@ struct Llama::Step {
   at::Tensor token_ids;                ///< [N] int64
   at::Tensor block_numbers, offsets;   ///< [N] int64: where each token's key and value go
   RotaryEmbedding::Rotation rotation;  ///< [N, 1, D]
+  GatheredAttention attention;
 };
 
 namespace {
@@ -39,12 +42,14 @@ Llama::Llama(const std::string& folder, ModelConfig config, at::ScalarType dtype
       rotary_(config_, device),
       weights_(load_llama_weights(folder, config_, dtype_, device_)) {}
 
-Llama::Step Llama::make_step(const Batch& batch) const {
+Llama::Step Llama::make_step(const Batch& batch, bool all_queries) const {
   return {.batch = batch,
           .token_ids = indices(batch.token_ids, device_),
           .block_numbers = indices(batch.block_numbers, device_),
           .offsets = indices(batch.offsets, device_),
-          .rotation = rotary_.at_positions(batch.ranges, dtype_)};
+          .rotation = rotary_.at_positions(batch.ranges, dtype_),
+          .attention = {batch.rows, all_queries, config_.num_key_value_heads * config_.head_dim,
+                        device_}};
 }
 
 at::Tensor Llama::attend(const at::Tensor& x, int64_t layer, const Step& step, KVCache& cache,
@@ -68,7 +73,9 @@ at::Tensor Llama::attend(const at::Tensor& x, int64_t layer, const Step& step, K
                              .rows = step.batch.rows,
                              .window = config_.attention_windows[static_cast<size_t>(layer)],
                              .scale = 1 / std::sqrt(static_cast<double>(config_.head_dim))};
-  const at::Tensor mixed = attention_reference(input, record);
+  // On a CPU, as the oracle of models/cpu: the plain form.
+  const at::Tensor mixed =
+      device_.is_cpu() ? attention_reference(input, record) : step.attention.attend(input, record);
   return part.o_proj(mixed.view({tokens, heads * config_.head_dim}));
 }
 
@@ -89,7 +96,7 @@ StepOutput Llama::forward(std::span<const ModelRow> rows, KVCache& cache,
   StepOutput output;
   if (rows.empty()) return output;
   const Batch batch = make_batch(rows, cache, request, config_);
-  const Step step = make_step(batch);
+  const Step step = make_step(batch, request.all_queries);
   output.attention = make_attention_output(request, config_, batch, device_);
   at::Tensor hidden = weights_.embed_tokens.index_select(0, step.token_ids);  // [N, E]
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {

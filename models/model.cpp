@@ -14,7 +14,7 @@ namespace surprisal {
 Placement choose_placement(const ModelConfig&, const ModelOptions& options) {
   const at::Device device = resolve_device(options.device);
   Placement placement{device, resolve_dtype(options.dtype, device)};
-  if (device.is_cpu() && placement.dtype == at::kFloat && !options.reference)
+  if (device.is_cpu() && placement.dtype != at::kHalf && !options.reference)
     placement.kernels = cpu_path_name(cpu_path());
   return placement;
 }
@@ -25,13 +25,14 @@ std::unique_ptr<Model> load_model(const std::string& folder, const ModelOptions&
   ModelConfig config = load_model_config(folder);
   const Placement placement = choose_placement(config, options);
   const c10::InferenceMode no_gradients;
-  if (placement.kernels != "aten") return std::make_unique<CpuLlama>(folder, std::move(config));
+  if (placement.kernels != "aten")
+    return std::make_unique<CpuLlama>(folder, std::move(config), placement.dtype);
   return std::make_unique<Llama>(folder, std::move(config), placement.dtype, placement.device);
 }
 
 KVCache make_cache(const Model& model, int64_t tokens, int64_t sequences) {
   const int64_t blocks = (tokens + KVCache::kBlockTokens - 1) / KVCache::kBlockTokens + sequences;
-  return {model.config(), blocks, model.dtype(), model.device()};
+  return {model.config(), blocks, model.cache_dtype(), model.device()};
 }
 
 }  // namespace surprisal

@@ -60,6 +60,8 @@ class Model {
   virtual const ModelConfig& config() const = 0;
   virtual at::Device device() const = 0;
   virtual at::ScalarType dtype() const = 0;
+  /// Of the keys and values in the cache forward() takes.
+  virtual at::ScalarType cache_dtype() const { return dtype(); }
 
   /// Runs the rows' tokens, appends their keys and values to the cache (which must have room:
   /// KVCache::reserve), and returns what was asked for.
@@ -87,7 +89,7 @@ struct ModelOptions {
 struct Placement {
   at::Device device;
   at::ScalarType dtype;
-  /// For the manifest: "portable", "avx2", "avx512" (models/cpu), or "aten"
+  /// For the manifest: "portable", "avx2", "avx512", "avx512_bf16" (models/cpu), or "aten"
   std::string kernels = "aten";
 };
 

@@ -1,6 +1,7 @@
 #include "samplers/chain.h"
 #include "samplers/entropix/entropix.h"
 #include "samplers/greedy.h"
+#include "samplers/python/python_sampler.h"
 #include "samplers/quadrant/quadrant.h"
 #include "samplers/sampler.h"
 
@@ -11,6 +12,7 @@ SamplerRegistry builtin_samplers() {
   registry.add("chain", Chain::entry());
   registry.add("entropix", entropix_entry());
   registry.add("greedy", Greedy::entry());
+  registry.add("python", python_sampler_entry());
   registry.add("quadrant", Quadrant::entry());
   return registry;
 }

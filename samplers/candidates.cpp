@@ -10,17 +10,36 @@ Candidates::Candidates(std::span<const float> row, const DistributionStatistics&
                        RowCache* shared)
     : values_(row),
       shared_(shared),
+      noise_(shared != nullptr ? shared : &own_),
       size_(static_cast<size_t>(statistics.support)),
       maximum_(row[static_cast<size_t>(statistics.argmax)]),
       statistics_(statistics) {}
 
 const DistributionStatistics& Candidates::statistics() const {
-  if (!statistics_) {
-    statistics_ = shared_ != nullptr && is_whole_row() ? shared_->statistics(values_, scale_)
-                                                       : distribution_statistics(values_, scale_);
+  if (statistics_) return *statistics_;
+  if (cut_) {
+    std::vector<float> kept;
+    kept.reserve(size_);
+    for (size_t i = 0; i < values_.size(); ++i)
+      if (holds(i)) kept.push_back(values_[i]);
+    statistics_ = distribution_statistics(kept, scale_);
+    statistics_->argmax = top(1)[0].token;
+  } else {
+    statistics_ =
+        is_row() ? order().statistics(values_, scale_) : distribution_statistics(values_, scale_);
     statistics_->argmax = token(static_cast<size_t>(statistics_->argmax));
   }
   return *statistics_;
+}
+
+double Candidates::log_sum_exp() const {
+  if (statistics_ || !is_wide()) return statistics().log_sum_exp;
+  return buckets().log_sum_exp(scale_, size_);
+}
+
+std::optional<size_t> Candidates::nucleus(double p) const {
+  if (!is_wide()) return std::nullopt;
+  return buckets().nucleus(scale_, p, size_);
 }
 
 std::span<const Candidates::Ranked> Candidates::top(size_t count) const {
@@ -28,12 +47,9 @@ std::span<const Candidates::Ranked> Candidates::top(size_t count) const {
   if (ranked_.size() < count) {
     ranked_.clear();
     std::vector<RankedLogit> own;
-    std::span<const RankedLogit> found;
-    if (shared_ != nullptr && is_whole_row())
-      found = shared_->top(values_, count);
-    else
-      found = own = top_logits(values_, count);
-    for (const auto& [index, value] : found)
+    const auto found = is_row() ? order().top(values_, count)
+                                : std::span<const RankedLogit>(own = top_logits(values_, count));
+    for (const auto& [index, value] : found.first(std::min(found.size(), size_)))
       ranked_.push_back({token(static_cast<size_t>(index)), scale_ * value});
   }
   return std::span(ranked_).first(count);
@@ -41,6 +57,7 @@ std::span<const Candidates::Ranked> Candidates::top(size_t count) const {
 
 void Candidates::keep_top(size_t count) {
   if (count >= size_) return;
+  if (is_wide() && count > RowCache::kFewest) return cut_to(count);
   const auto kept = top(count);
   std::vector<Ranked> ranked(kept.begin(), kept.end());
   keep_ranked(ranked);
@@ -58,13 +75,14 @@ void Candidates::keep_ranked(std::span<const Ranked> ranked) {
 }
 
 void Candidates::keep_from(double threshold, size_t min_keep) {
-  if (shared_ != nullptr && is_whole_row()) {  // the known top may say it all
+  if (is_wide()) {  // the known top may say it all
     top(1);
-    const auto above = std::find_if(ranked_.begin(), ranked_.end(), [&](const Ranked& candidate) {
+    const auto below = std::find_if(ranked_.begin(), ranked_.end(), [&](const Ranked& candidate) {
       return candidate.logit < threshold;
     });
-    if (above != ranked_.end())
-      return keep_top(std::max(min_keep, static_cast<size_t>(above - ranked_.begin())));
+    const size_t count = below != ranked_.end() ? static_cast<size_t>(below - ranked_.begin())
+                                                : buckets().count_from(scale_, threshold);
+    return keep_top(std::max(min_keep, count));
   }
   size_t count = 0;
   for_each([&](TokenId, double logit) { count += logit >= threshold; });
@@ -81,10 +99,32 @@ void Candidates::heat(double temperature) {
   statistics_.reset();
 }
 
+void Candidates::cut_to(size_t count) {
+  const auto [logit, equal, splits_tie] = buckets().last_of(count);
+  size_t last = values_.size();
+  if (splits_tie)  // the lower ids stay
+    for (size_t i = 0, found = 0; found < equal; ++i)
+      if (values_[i] == logit) {
+        last = i;
+        ++found;
+      }
+  cut_ = Cut{logit, last};
+  size_ = count;
+  statistics_.reset();
+  if (ranked_.size() > count) ranked_.resize(count);
+}
+
+void Candidates::list_cut() {
+  if (cut_) keep_if([](TokenId, double) { return true; });
+}
+
 void Candidates::replace(std::vector<TokenId> tokens, std::vector<float> values) {
   tokens_ = std::move(tokens);
   owned_ = std::move(values);
   values_ = owned_;
+  shared_ = nullptr;
+  own_ = {};
+  cut_.reset();
   statistics_.reset();
   ranked_.clear();
   size_ = owned_.size() - static_cast<size_t>(std::count(owned_.begin(), owned_.end(), kRemoved));

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "samplers/selection.h"
-
 namespace surprisal {
 namespace {
 
@@ -46,11 +44,18 @@ Chain::Chain(ParamReader& params, const SamplerContext& context, const std::stri
   const auto dialect = static_cast<Dialect>(
       std::find(std::begin(kDialectNames), std::end(kDialectNames), dialect_name) -
       std::begin(kDialectNames));
+  draw_ = params.choice("draw", "gumbel", {"gumbel", "inverse_cdf"},
+                        "how the token is chosen: gumbel: the largest logit + noise of its id, so "
+                        "that settings that see the same row agree; inverse_cdf: the first id at "
+                        "which the summed probability reaches one uniform number") == "gumbel"
+              ? DrawMethod::kGumbel
+              : DrawMethod::kInverseCdf;
   const ChainPreset* preset = is_preset ? &chain_preset(dialect) : nullptr;
   const std::string& defaults = preset ? preset->default_steps : default_steps;
-  YAML::Node list =
-      params.raw("steps", "list of {rule: value} or {rule: {parameters}}",
-                 "rules in the order of their application; default: the preset's, or " + defaults);
+  YAML::Node list = params.raw("steps", "list of {rule: value} or {rule: {parameters}}",
+                               "rules in the order of their application (steps.NAME of `chain`); "
+                               "default: the preset's, or " +
+                                   defaults);
   if (!list.IsDefined()) list.reset(parse_yaml(defaults, params.file()));
   read_steps(list, preset, params, {dialect, context});
 }
@@ -67,9 +72,10 @@ void Chain::read_steps(const YAML::Node& list, const ChainPreset* preset, ParamR
           "steps",
           {{rule, std::string(kStepStageNames[static_cast<size_t>(entry.stage)]) + " rule", "", "",
             false, nullptr,
-            entry.summary + (entry.main_parameter.empty()
-                                 ? ""
-                                 : "; short form {" + rule + ": " + entry.main_parameter + "}")}});
+            entry.summary + (entry.dialects.empty() ? "" : "; dialects: " + entry.dialects) +
+                (entry.main_parameter.empty()
+                     ? ""
+                     : "; short form {" + rule + ": " + entry.main_parameter + "}")}});
       params.append_docs("steps." + rule, reader.docs());
     }
   }
@@ -130,7 +136,7 @@ Decision Chain::decide(const StepView& view, SamplerState* state, const Draws& d
   const StepContext context{view, draws};
   Candidates candidates(view.logits, *view.statistics, view.shared);
   for (size_t i = 0; i < steps_.size(); ++i) steps_[i]->apply(candidates, context, states.of(i));
-  Decision decision = sample(candidates, draws, view.want_distribution);
+  Decision decision = sample(candidates, draws, view.want_distribution, draw_);
   const TokenId token = std::get<Emit>(decision.action).token;
   for (size_t i = 0; i < steps_.size(); ++i) steps_[i]->chosen(token, decision, states.of(i));
   return decision;

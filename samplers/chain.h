@@ -7,15 +7,17 @@
 #include "samplers/chain_step.h"
 #include "samplers/presets.h"
 #include "samplers/sampler.h"
+#include "samplers/selection.h"
 
 namespace surprisal {
 
-/// Rules applied to the logits in the order given, then a draw from what is left, by Gumbel-max
-/// keyed by token id. `dialect` says whose rule is meant where engines differ; a `preset` takes an
-/// engine's dialect, its order (whatever order `steps` are listed in) and its defaults.
+/// Rules applied to the logits in the order given, then a draw from what is left: by Gumbel-max
+/// keyed by token id, or by inverse CDF in the order of token ids. `dialect` says whose rule is
+/// meant where engines differ; a `preset` takes an engine's dialect, its order (whatever order
+/// `steps` are listed in) and its defaults.
 class Chain : public Sampler {
  public:
-  /// Reads `preset`, `dialect` and `steps`: a list of {rule: {parameters}} or {rule: main
+  /// Reads `preset`, `dialect`, `draw` and `steps`: a list of {rule: {parameters}} or {rule: main
   /// parameter}.
   /// @param default_steps  what an absent `steps` means, as YAML
   Chain(ParamReader& params, const SamplerContext& context,
@@ -32,6 +34,7 @@ class Chain : public Sampler {
                   const StepBuild& build);
 
   std::vector<std::unique_ptr<ChainStep>> steps_;
+  DrawMethod draw_;
 };
 
 }  // namespace surprisal

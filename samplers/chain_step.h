@@ -17,8 +17,10 @@ namespace surprisal {
 enum DrawPurpose : uint32_t {
   kTokenDraw = 0,       ///< Gumbel noise of the token choice
   kGateDraw = 1,        ///< whether a random control gate fires
-  kAskDraw = 2,         ///< which option a random ask policy takes
-  kTwinDraw = 3,        ///< whether a fired state is followed both ways
+  kInverseCdfDraw = 2,  ///< the uniform number of `draw: inverse_cdf`
+  kPythonDraw = 3,      ///< `view.uniform(index)` of a Python sampler
+  kAskDraw = 4,         ///< which option a random ask policy takes
+  kTwinDraw = 5,        ///< whether a fired state is followed both ways
   kXtcDraw = 16,        ///< 16 and above: a chain step's own, one number a step name
   kDirichletDraw = 24,  ///< gamma numbers of Entropix's Dirichlet draws
   kRaceDraw = 32,       ///< 32 and above: further draws of Entropix's races
@@ -70,6 +72,7 @@ struct StepEntry {
   /// The parameter that `{name: value}` sets, or "".
   std::string main_parameter;
   std::function<std::unique_ptr<ChainStep>(ParamReader&, const StepBuild&)> create;
+  std::string dialects = "";  ///< where they differ; "" where they do not
 };
 using StepRegistry = Registry<StepEntry>;
 

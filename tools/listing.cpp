@@ -13,6 +13,8 @@ constexpr const char* kModelsFolder = "data/models";
 
 void print_params(const std::vector<ParamDoc>& docs, std::ostream& out) {
   for (const ParamDoc& doc : docs) {
+    // The rules of a chain within a sampler are those of `chain`, which lists them.
+    if (const size_t nested = doc.name.find(".steps."); nested != std::string::npos) continue;
     out << "    " << doc.name << ": " << doc.type;
     if (!doc.allowed.empty()) out << " " << doc.allowed;
     if (!doc.unit.empty()) out << " (" << doc.unit << ")";

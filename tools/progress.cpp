@@ -28,8 +28,10 @@ ProgressDisplay::ProgressDisplay() : terminal_(::isatty(STDERR_FILENO) != 0) {}
 
 void ProgressDisplay::progress(const RunProgress& progress) {
   const Clock::time_point now = Clock::now();
-  if (!started_) {
-    started_ = true;
+  const bool new_run = progress.samples_total != samples_total_ || progress.samples < samples_;
+  samples_ = progress.samples;
+  samples_total_ = progress.samples_total;
+  if (new_run) {
     start_ = last_ = now;
     return;
   }

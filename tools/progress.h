@@ -26,7 +26,7 @@ class ProgressDisplay : public RunObserver {
 
   bool terminal_;
   bool drawn_ = false;
-  bool started_ = false;
+  int64_t samples_ = 0, samples_total_ = 0;  ///< last seen: fewer, or of another total: a new run
   Clock::time_point start_, last_;
 };
 

@@ -14,7 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=(
   build-essential cmake ninja-build pkg-config ca-certificates
   libboost-dev libcli11-dev libgmock-dev libgtest-dev libhdf5-dev libhwy-dev libsentencepiece-dev
-  libsqlite3-dev libssl-dev libutf8proc-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev
+  libsqlite3-dev libssl-dev libutf8proc-dev libyaml-cpp-dev nlohmann-json3-dev python3-dev
+  zlib1g-dev
 )
 torch="torch==2.11.0"
 # What that wheel's libtorch_cpu.so is linked to; a machine with a GPU gets all that it asks for.

@@ -12,6 +12,7 @@
 // The first of these compiles this file anew for each target.
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
 // clang-format on
@@ -41,7 +42,12 @@ HWY_INLINE Vector iota(int64_t first) {
   return hn::Iota(Floats(), static_cast<float>(first));
 }
 
-// scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used).
+// A cache line; a block of keys or values has as many as the head has dimensions.
+constexpr int64_t kLineFloats = 16;
+static_assert(kLineFloats == kBlockKeys);
+
+// scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used). Meanwhile their
+// values are fetched: blocks lie anywhere in memory, where hardware does not foresee them.
 template <int R>
 void score(const ChunkCall& call) {
   constexpr int V = vectors_for(R);
@@ -56,7 +62,10 @@ void score(const ChunkCall& call) {
       for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
     }
     const float* q = call.q;
+    constexpr int64_t kBlocks = std::max<int64_t>(1, V * kLanes / kBlockKeys);
+    const float* const* const values = call.values + first * kLanes / kBlockKeys;
     for (int64_t d = 0; d < call.dim; ++d) {
+      for (int64_t b = 0; b < kBlocks; ++b) hwy::Prefetch(values[b] + d * kLineFloats);
       Vector k[V];
       for (int v = 0; v < V; ++v) k[v] = hn::Load(Floats(), keys[v] + d * kBlockKeys);
       for (int r = 0; r < R; ++r) {
@@ -145,10 +154,15 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
     }
   }
   for (int64_t key = part.begin; key < part.end;) {
+    const float* next = call.next_keys[key / kBlockKeys];
     const float* value = call.values[key / kBlockKeys] + key % kBlockKeys * call.dim + column;
     const float* weight = call.scores + part.row * kChunkKeys + key;
     const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
     for (int64_t j = 0; j < keys; ++j) {
+      if (column == 0 && next != nullptr) {
+        for (int64_t i = 0; i < call.dim; i += kLineFloats) hwy::Prefetch(next + i);
+        next += call.dim;
+      }
       Vector x[V];
       for (int v = 0; v < V; ++v) x[v] = load(value + v * kLanes);
       for (int r = 0; r < R; ++r) {
@@ -250,7 +264,7 @@ namespace surprisal {
 
 const AttentionKernels& attention_kernels(CpuPath path) {
 #if HWY_TARGETS & HWY_AVX3
-  if (path == CpuPath::kAvx512) return N_AVX3::kAttentionKernels;
+  if (path >= CpuPath::kAvx512) return N_AVX3::kAttentionKernels;
 #endif
 #if HWY_TARGETS & HWY_AVX2
   if (path == CpuPath::kAvx2) return N_AVX2::kAttentionKernels;

@@ -31,8 +31,10 @@ struct ChunkCall {
   const float* q;                          ///< [D][rows], scaled
   const float* keys[kChunkBlocks] = {};    ///< each [D][kBlockKeys]
   const float* values[kChunkBlocks] = {};  ///< each [kBlockKeys][D]
-  int64_t used;                            ///< keys that some row sees: [0, used) of the chunk
-  const int32_t* begin;                    ///< [rows] each row sees [begin, end) of the chunk
+  /// Keys of the call that comes next, to be fetched from memory in the meantime; null: unknown.
+  const float* next_keys[kChunkBlocks] = {};
+  int64_t used;          ///< keys that some row sees: [0, used) of the chunk
+  const int32_t* begin;  ///< [rows] each row sees [begin, end) of the chunk
   const int32_t* end;
   bool statistics;     ///< moments and abs_sum too
   float* scores;       ///< scratch and out: [rows][kChunkKeys], w; 0 where not seen

@@ -8,10 +8,13 @@
 
 namespace surprisal {
 
-CpuLlama::CpuLlama(const std::string& folder, ModelConfig config, CpuPath path)
+CpuLlama::CpuLlama(const std::string& folder, ModelConfig config, at::ScalarType dtype,
+                   CpuPath path)
     : config_(std::move(config)),
+      dtype_(dtype),
       path_(path),
-      weights_(load_llama_weights(folder, config_, std::nullopt, at::kCPU)) {}
+      weights_(load_llama_weights(
+          folder, config_, dtype == at::kFloat ? std::nullopt : std::optional(dtype), at::kCPU)) {}
 
 void CpuLlama::prepare() const {
   const int threads = at::get_num_threads();
@@ -23,7 +26,7 @@ void CpuLlama::prepare() const {
     packed_ = std::make_unique<PackedLlama>(config_, std::move(weights_), path_, *team_);
     weights_ = {};
   }
-  if (step_ == nullptr) step_ = std::make_unique<CpuStep>(config_, *packed_, *team_, path_);
+  if (step_ == nullptr) step_ = std::make_unique<CpuStep>(config_, *packed_, *team_, dtype_, path_);
 }
 
 StepOutput CpuLlama::forward(std::span<const ModelRow> rows, KVCache& cache,

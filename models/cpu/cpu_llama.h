@@ -11,17 +11,21 @@
 
 namespace surprisal {
 
-/// Llama for the CPU in float32 arithmetic, whatever 16-bit type the checkpoint is stored in: the
-/// fast counterpart of class Llama, which is its oracle. Opening it reads no weights; the first
+/// Llama for the CPU, the fast counterpart of class Llama, which is its oracle. In float32
+/// arithmetic, whatever 16-bit type the checkpoint is stored in; or with its products in bfloat16,
+/// summed in float32, and all else and the cache in float32. Opening it reads no weights; the first
 /// forward pass packs them. Concurrent forward passes take turns, each with all threads.
 class CpuLlama final : public Model {
  public:
   /// @throws Error(kIo, kFormat, kCheckpointMismatch)
-  CpuLlama(const std::string& folder, ModelConfig config, CpuPath path = cpu_path());
+  /// @param dtype  float32 or bfloat16
+  CpuLlama(const std::string& folder, ModelConfig config, at::ScalarType dtype = at::kFloat,
+           CpuPath path = cpu_path());
 
   const ModelConfig& config() const override { return config_; }
   at::Device device() const override { return at::kCPU; }
-  at::ScalarType dtype() const override { return at::kFloat; }
+  at::ScalarType dtype() const override { return dtype_; }
+  at::ScalarType cache_dtype() const override { return at::kFloat; }
   /// Runs on as many threads as LibTorch is set to.
   StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
                      const ForwardRequest& request) const override;
@@ -31,6 +35,7 @@ class CpuLlama final : public Model {
   void prepare() const;
 
   const ModelConfig config_;
+  const at::ScalarType dtype_;
   const CpuPath path_;
   mutable std::mutex mutex_;      // guards what follows
   mutable LlamaWeights weights_;  // until they are packed

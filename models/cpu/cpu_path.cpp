@@ -11,7 +11,8 @@
 namespace surprisal {
 namespace {
 
-constexpr std::array<CpuPath, 3> kPaths = {CpuPath::kPortable, CpuPath::kAvx2, CpuPath::kAvx512};
+constexpr std::array kPaths = {CpuPath::kPortable, CpuPath::kAvx2, CpuPath::kAvx512,
+                               CpuPath::kAvx512Bf16};
 
 bool available(CpuPath path) {
   const int64_t targets = hwy::SupportedTargets();
@@ -22,6 +23,12 @@ bool available(CpuPath path) {
       return (targets & HWY_AVX2) != 0;
     case CpuPath::kAvx512:
       return (targets & HWY_AVX3) != 0;
+    case CpuPath::kAvx512Bf16:
+#if HWY_ARCH_X86
+      return (targets & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512bf16");
+#else
+      return false;
+#endif
   }
   return false;
 }
@@ -36,6 +43,8 @@ std::string_view cpu_path_name(CpuPath path) {
       return "avx2";
     case CpuPath::kAvx512:
       return "avx512";
+    case CpuPath::kAvx512Bf16:
+      return "avx512_bf16";
   }
   return "";
 }

@@ -6,15 +6,16 @@
 
 namespace surprisal {
 
-/// Which compilation of the CPU kernels runs. All of them add in the same order; kAvx2 and kAvx512
-/// both use fused multiply-add and so give the same bits.
+/// Which compilation of the CPU kernels runs, slowest first. In float32 all of them add in the same
+/// order; those with fused multiply-add (all but kPortable) give the same bits.
 enum class CpuPath {
-  kPortable,  ///< whatever the compiler's baseline offers; for machines without the others
-  kAvx2,      ///< AVX2, FMA and F16C
-  kAvx512,    ///< AVX-512 F, BW, CD, DQ, VL
+  kPortable,    ///< whatever the compiler's baseline offers; for machines without the others
+  kAvx2,        ///< AVX2, FMA and F16C
+  kAvx512,      ///< AVX-512 F, BW, CD, DQ, VL
+  kAvx512Bf16,  ///< and dot products of bfloat16, which only products in bfloat16 use
 };
 
-/// "portable", "avx2", "avx512".
+/// "portable", "avx2", "avx512", "avx512_bf16".
 std::string_view cpu_path_name(CpuPath path);
 
 /// The paths this machine can run, slowest first.

@@ -22,9 +22,6 @@ void lower_to(std::atomic<int64_t>& least, int64_t value) {
   }
 }
 
-PackedLinear::Input input(const RowBuffer& rows) {
-  return {rows.row(0), rows.stride()};
-}
 PackedLinear::Output output(const RowBuffer& rows) {
   return {rows.row(0), rows.stride()};
 }
@@ -32,21 +29,22 @@ PackedLinear::Output output(const RowBuffer& rows) {
 }  // namespace
 
 CpuStep::CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam& team,
-                 CpuPath path)
+                 at::ScalarType products, CpuPath path)
     : config_(config),
       model_(model),
       team_(team),
       vector_(vector_kernels(path)),
+      rounding_(products == at::kBFloat16 ? &linear_kernels(path) : nullptr),
       rotary_(config, at::kCPU),
       attention_(config, path, team.size()),
       hidden_(config.hidden_size),
-      normed_(config.hidden_size),
       q_(config.num_attention_heads * config.head_dim),
       k_(config.num_key_value_heads * config.head_dim),
       v_(config.num_key_value_heads * config.head_dim),
-      mixed_(config.num_attention_heads * config.head_dim),
-      gate_(config.intermediate_size),
-      up_(config.intermediate_size) {}
+      up_(config.intermediate_size),
+      normed_(config.hidden_size, rounding_),
+      mixed_(config.num_attention_heads * config.head_dim, rounding_),
+      gate_(config.intermediate_size, rounding_) {}
 
 void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest& request,
                   StepOutput& result) {
@@ -66,9 +64,8 @@ void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest
   for (int64_t begin = 0; begin < batch.tokens();) {
     const Slab slab = next_slab(batch, begin, keep_all || keep_selected);
     begin = slab.end;
-    for (RowBuffer* rows : {&hidden_, &normed_, &q_, &k_, &v_, &mixed_, &gate_, &up_}) {
-      rows->reserve(slab.tokens());
-    }
+    for (RowBuffer* rows : {&hidden_, &q_, &k_, &v_, &up_}) rows->reserve(slab.tokens());
+    for (ProductRows* rows : {&normed_, &mixed_, &gate_}) rows->reserve(slab.tokens());
     attention_.plan(batch, slab.begin, slab.end, keep_selected, keep_all);
     team_.run([&](WorkShare share) {
       embed(slab, share);
@@ -146,40 +143,54 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
   const RaggedAttention::Layer attention = attention_layer(index, cache, request, wanted);
   const bool compares = attention.compares() || attention.maps != nullptr;
 
-  normalise(hidden_, layer.input_norm, rows, share);
+  normalise(layer.input_norm, rows, share);
   team_.wait();
-  layer.q.forward(input(normed_), rows, output(q_), share);
-  layer.k.forward(input(normed_), rows, output(k_), share);
-  layer.v.forward(input(normed_), rows, output(v_), share);
+  layer.q.forward(normed_.input(), rows, output(q_), share);
+  layer.k.forward(normed_.input(), rows, output(k_), share);
+  layer.v.forward(normed_.input(), rows, output(v_), share);
   team_.wait();
   place(index, slab, cache, share);
   team_.wait();
   attention_.attend(attention, share);
   team_.wait();
   attention_.merge(attention, share);
+  finish_merged(rows, share);
   team_.wait();
   if (compares) attention_.compare(attention, share);
-  layer.o.forward(input(mixed_), rows, output(hidden_), share, PackedLinear::Store::kAdd);
+  layer.o.forward(mixed_.input(), rows, output(hidden_), share, PackedLinear::Store::kAdd);
   team_.wait();
   if (compares) attention_.finish(attention, share);
-  normalise(hidden_, layer.post_attention_norm, rows, share);
+  normalise(layer.post_attention_norm, rows, share);
   team_.wait();
-  layer.gate.forward(input(normed_), rows, output(gate_), share);
-  layer.up.forward(input(normed_), rows, output(up_), share);
+  layer.gate.forward(normed_.input(), rows, gate_.output(), share);
+  layer.up.forward(normed_.input(), rows, output(up_), share);
   const auto [begin, end] = layer.gate.outputs_of(share);
   const int64_t columns = (end == config_.intermediate_size ? padded(end) : end) - begin;
   for (int64_t i = 0; i < rows; ++i) {
     vector_.silu_multiply(gate_.row(i) + begin, up_.row(i) + begin, columns);
+    gate_.finish(i, begin, end);
   }
   team_.wait();
-  layer.down.forward(input(gate_), rows, output(hidden_), share, PackedLinear::Store::kAdd);
+  layer.down.forward(gate_.input(), rows, output(hidden_), share, PackedLinear::Store::kAdd);
   team_.wait();
 }
 
-void CpuStep::normalise(const RowBuffer& from, const float* weight, int64_t rows, WorkShare share) {
+void CpuStep::normalise(const float* weight, int64_t rows, WorkShare share) {
   for (int64_t i = share.begin(rows); i < share.end(rows); ++i) {
-    vector_.rms_norm(from.row(i), weight, config_.hidden_size,
-                     static_cast<float>(config_.rms_norm_eps), normed_.row(i));
+    normalise_row(hidden_.row(i), weight, i);
+  }
+}
+
+void CpuStep::normalise_row(const float* from, const float* weight, int64_t row) {
+  vector_.rms_norm(from, weight, config_.hidden_size, static_cast<float>(config_.rms_norm_eps),
+                   normed_.row(row));
+  normed_.finish(row, 0, config_.hidden_size);
+}
+
+void CpuStep::finish_merged(int64_t rows, WorkShare share) {
+  const int64_t heads = config_.num_attention_heads, dim = config_.head_dim;
+  for (int64_t i = share.begin(rows * heads); i < share.end(rows * heads); ++i) {
+    mixed_.finish(i / heads, i % heads * dim, (i % heads + 1) * dim);
   }
 }
 
@@ -188,6 +199,7 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, WorkS
   const int64_t dim = config_.head_dim, parts = heads + 2 * kv_heads;
   float* const keys = cache.keys(layer).mutable_data_ptr<float>();
   float* const values = cache.values(layer).mutable_data_ptr<float>();
+  const int64_t block_stride = cache.values(layer).stride(0);
   const int64_t items = slab.tokens() * parts;
   for (int64_t i = share.begin(items); i < share.end(items); ++i) {
     const int64_t row = i / parts, part = i % parts;
@@ -199,7 +211,7 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, WorkS
     const int64_t kv_head = (part - heads) % kv_heads;
     const int64_t offset = slab.batch.offsets[token];
     const int64_t at =
-        (slab.batch.block_numbers[token] * kv_heads + kv_head) * KVCache::kBlockTokens * dim;
+        slab.batch.block_numbers[token] * block_stride + kv_head * KVCache::kBlockTokens * dim;
     if (part < heads + kv_heads) {
       float* const key = k_.row(row) + kv_head * dim;
       vector_.rotate(key, cos_[token], sin_[token], dim);
@@ -214,12 +226,11 @@ void CpuStep::run_head(const Slab& slab, const at::Tensor& logits, WorkShare sha
   const int64_t queries = slab.queries(), vocabulary = config_.vocab_size;
   for (int64_t i = share.begin(queries); i < share.end(queries); ++i) {
     const int64_t token = slab.batch.selected[static_cast<size_t>(slab.first_selected + i)];
-    vector_.rms_norm(hidden_.row(token - slab.begin), model_.final_norm(), config_.hidden_size,
-                     static_cast<float>(config_.rms_norm_eps), normed_.row(i));
+    normalise_row(hidden_.row(token - slab.begin), model_.final_norm(), i);
   }
   team_.wait();
   float* const to = logits.mutable_data_ptr<float>() + slab.first_selected * vocabulary;
-  model_.head().forward(input(normed_), queries, {to, vocabulary}, share);
+  model_.head().forward(normed_.input(), queries, {to, vocabulary}, share);
   const auto [begin, end] = model_.head().outputs_of(share);
   for (int64_t i = 0; i < queries; ++i) {
     if (vector_.is_bad(to + i * vocabulary + begin, end - begin)) {
@@ -244,6 +255,7 @@ RaggedAttention::Layer CpuStep::attention_layer(int64_t layer, const KVCache& ca
                               .q_stride = q_.stride(),
                               .keys = cache.keys(layer).const_data_ptr<float>(),
                               .values = cache.values(layer).const_data_ptr<float>(),
+                              .block_stride = cache.values(layer).stride(0),
                               .out = mixed_.row(0),
                               .out_stride = mixed_.stride(),
                               .window = config_.attention_windows[static_cast<size_t>(layer)]};

@@ -9,6 +9,7 @@
 #include "models/batch.h"
 #include "models/cpu/float_buffer.h"
 #include "models/cpu/packed_llama.h"
+#include "models/cpu/product_rows.h"
 #include "models/cpu/ragged_attention.h"
 #include "models/cpu/thread_team.h"
 #include "models/cpu/vector_kernels.h"
@@ -16,15 +17,17 @@
 
 namespace surprisal {
 
-/// Carries batches through a Llama on the CPU in float32: one run of the thread team for the whole
-/// network, with waits between its stages, on scratch that is allocated once. Every operation
-/// treats a token by itself and in a fixed order, so the bits of its logits and statistics depend
-/// neither on the other tokens of the batch, nor on prefill or decode, nor on the number of
-/// threads.
+/// Carries batches through a Llama on the CPU in float32, or with its products in bfloat16: one run
+/// of the thread team for the whole network, with waits between its stages, on scratch that is
+/// allocated once. Every operation treats a token by itself and in a fixed order, so the bits of
+/// its logits and statistics depend neither on the other tokens of the batch, nor on prefill or
+/// decode, nor on the number of threads.
 class CpuStep {
  public:
-  /// Borrows all three.
-  CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam& team, CpuPath path);
+  /// Borrows the first three.
+  /// @param products  float32; or bfloat16, which the model's weights must then be
+  CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam& team,
+          at::ScalarType products, CpuPath path);
 
   /// Writes the batch's keys and values to the cache and fills in `output`.
   /// @throws Error(kNumeric)
@@ -47,7 +50,11 @@ class CpuStep {
   void run_layer(int64_t layer, const Slab& slab, const KVCache& cache,
                  const ForwardRequest& request, const AttentionOutput& output, WorkShare share);
   void run_head(const Slab& slab, const at::Tensor& logits, WorkShare share);
-  void normalise(const RowBuffer& from, const float* weight, int64_t rows, WorkShare share);
+  void normalise(const float* weight, int64_t rows, WorkShare share);
+  /// @param row  of normed_
+  void normalise_row(const float* from, const float* weight, int64_t row);
+  /// What the same share of RaggedAttention::merge() has written is final.
+  void finish_merged(int64_t rows, WorkShare share);
   void place(int64_t layer, const Slab& slab, const KVCache& cache, WorkShare share);
   void check(int64_t layer, const Slab& slab, WorkShare share);
   RaggedAttention::Layer attention_layer(int64_t layer, const KVCache& cache,
@@ -58,9 +65,11 @@ class CpuStep {
   const PackedLlama& model_;
   ThreadTeam& team_;
   const VectorKernels& vector_;
+  const LinearKernels* const rounding_;  ///< null in float32
   RotaryEmbedding rotary_;
   RaggedAttention attention_;
-  RowBuffer hidden_, normed_, q_, k_, v_, mixed_, gate_, up_;
+  RowBuffer hidden_, q_, k_, v_, up_;
+  ProductRows normed_, mixed_, gate_;
   RotaryEmbedding::Rotation table_;      ///< of positions 0, 1, 2, ...
   RotaryEmbedding::Rotation dynamic_;    ///< of a batch's tokens, where its lengths enter
   std::vector<const float*> cos_, sin_;  ///< per token of the batch: [D]

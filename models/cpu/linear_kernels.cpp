@@ -7,9 +7,11 @@
 //
 // A tile is R rows x 2 vectors of outputs, held in registers. With R = 1 the loop streams weights
 // at the speed of memory; with the largest R it does two multiply-adds a cycle. On a 2-core Zen 4
-// (AVX-512, roofs 29 GB/s and 116 GFLOP/s a core) a bfloat16 matrix larger than the caches runs at
-// 27 GB/s with one row and 90 GFLOP/s with 16; the AVX2 path at 25 GB/s and 86 GFLOP/s.
+// (AVX-512, roofs 29 GB/s and 117 GFLOP/s a core) SmolLM2's bfloat16 matrices run at 29 GB/s with
+// one row and 101 GFLOP/s with 16.
 #include "models/cpu/linear_kernels.h"
+
+#include "models/cpu/bfloat16_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/cpu/linear_kernels.cpp"
@@ -38,12 +40,14 @@ constexpr int kPanel = kPanelVectors * kLanes;
 // Rows of the largest tile: 2 R accumulators, 2 weights and a broadcast fit 32 or 16 registers.
 constexpr int kMaxRows = kLanes >= 16 ? 12 : 6;
 // Up to this many rows two panels are multiplied together, where one has too few accumulators to
-// hide the latency of the additions.
-constexpr int kPairRows = kLanes >= 16 ? 1 : 2;
+// hide the latency of the additions. Wide vectors gain nothing, and memory prefers one stream.
+constexpr int kPairRows = kLanes >= 16 ? 0 : 2;
+// Inputs several tiles go over in turn: their weights stay in the first-level cache.
+constexpr int64_t kTileInputs = 8 * kSumBlock;
 // Rows whose x stays in the second-level cache while panels pass.
 constexpr int64_t kRowBlock = 192;
 // Bytes ahead of the loads. Hardware prefetchers stop at 4 KiB pages.
-constexpr int64_t kPrefetch = 2048;
+constexpr int64_t kPrefetch = 8192;
 
 // Stored weights of one vector of outputs, for the even and the odd input of a pair.
 struct Bfloat16 {
@@ -86,15 +90,18 @@ HWY_INLINE void multiply_add(Vector (&acc)[R][V], const Vector (&w)[V], const fl
   }
 }
 
-// Sums `count` inputs for R rows and P neighbouring panels, and adds them to `sums` (or, for the
-// first inputs, sets it), one row of which is as wide as the panels.
+// Sums `count` inputs for R rows and P neighbouring panels, block by block, and adds them to `sums`
+// (or, for the first inputs, sets it), one row of which is as wide as the panels.
 template <class Weight, int R, int P>
 void tile(const std::byte* weights, int64_t panel_bytes, const float* x, int64_t x_stride,
           int64_t count, float* sums, bool first) {
   constexpr int kVectors = P * kPanelVectors;
-  Vector acc[R][kVectors];
+  Vector total[R][kVectors];  // stays in registers where R is small
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(Floats());
+    for (int v = 0; v < kVectors; ++v) {
+      const float* const from = sums + r * P * kPanel + v * kLanes;
+      total[r][v] = first ? hn::Zero(Floats()) : hn::Load(Floats(), from);
+    }
   }
   Vector w[kVectors];
   const auto load = [&](auto half) HWY_ATTR {
@@ -102,27 +109,37 @@ void tile(const std::byte* weights, int64_t panel_bytes, const float* x, int64_t
       w[v] = half(weights + v / kPanelVectors * panel_bytes, v % kPanelVectors);
     }
   };
-  for (int64_t k = 0; k + 2 <= count; k += 2) {
-    for (int p = 0; p < P; ++p) {
-      for (int64_t line = 0; line < Weight::kPairBytes; line += 64) {
-        hwy::Prefetch(weights + p * panel_bytes + kPrefetch + line);
+  for (int64_t begin = 0; begin < count; begin += kSumBlock) {
+    const int64_t end = std::min(begin + kSumBlock, count);
+    Vector acc[R][kVectors];
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(Floats());
+    }
+    for (int64_t k = begin; k + 2 <= end; k += 2) {
+      for (int p = 0; p < P; ++p) {
+        for (int64_t line = 0; line < Weight::kPairBytes; line += 64) {
+          hwy::Prefetch(weights + p * panel_bytes + kPrefetch + line);
+        }
+      }
+      load(Weight::even);
+      multiply_add(acc, w, x + k, x_stride);
+      load(Weight::odd);
+      multiply_add(acc, w, x + k + 1, x_stride);
+      weights += Weight::kPairBytes;
+    }
+    if (end % 2 == 1) {
+      load(Weight::even);
+      multiply_add(acc, w, x + end - 1, x_stride);
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        total[r][v] = first && begin == 0 ? acc[r][v] : hn::Add(acc[r][v], total[r][v]);
       }
     }
-    load(Weight::even);
-    multiply_add(acc, w, x + k, x_stride);
-    load(Weight::odd);
-    multiply_add(acc, w, x + k + 1, x_stride);
-    weights += Weight::kPairBytes;
-  }
-  if (count % 2 == 1) {
-    load(Weight::even);
-    multiply_add(acc, w, x + count - 1, x_stride);
   }
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < kVectors; ++v) {
-      float* const to = sums + r * P * kPanel + v * kLanes;
-      const Vector sum = first ? acc[r][v] : hn::Add(acc[r][v], hn::Load(Floats(), to));
-      hn::Store(sum, Floats(), to);
+      hn::Store(total[r][v], Floats(), sums + r * P * kPanel + v * kLanes);
     }
   }
 }
@@ -154,15 +171,16 @@ void run_rows(const PackedShape& shape, const LinearCall& call, int64_t first_ro
   const std::byte* weights =
       static_cast<const std::byte*>(call.weights) + panel * shape.panel_bytes();
   const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;  // of sizes that differ by at most one
-  for (int64_t k = 0; k < shape.in; k += kSumBlock) {
-    const int64_t count = std::min(kSumBlock, shape.in - k);
+  const int64_t step = tiles == 1 ? shape.in : kTileInputs;
+  for (int64_t k = 0; k < shape.in; k += step) {
+    const int64_t count = std::min(step, shape.in - k);
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t begin = rows * t / tiles, end = rows * (t + 1) / tiles;
       kTiles[static_cast<size_t>(end - begin - 1)](
           weights, shape.panel_bytes(), call.x + (first_row + begin) * call.x_stride + k,
           call.x_stride, count, sums + begin * kWidth, k == 0);
     }
-    weights += kSumBlock / 2 * Weight::kPairBytes;
+    weights += step / 2 * Weight::kPairBytes;
   }
   const int64_t output = panel * kPanel;
   store(call, sums, first_row, rows, output, kWidth, std::min(kWidth, shape.out - output));
@@ -173,8 +191,8 @@ void run_panels(const PackedShape& shape, const LinearCall& call) {
   for (int64_t row = 0; row < call.rows; row += kRowBlock) {
     const int64_t rows = std::min(kRowBlock, call.rows - row);
     int64_t panel = call.first_panel;
-    if (rows <= kPairRows) {
-      for (; panel + 2 <= call.last_panel; panel += 2) {
+    if constexpr (kPairRows > 0) {
+      for (; rows <= kPairRows && panel + 2 <= call.last_panel; panel += 2) {
         run_rows<Weight, 2>(shape, call, row, rows, panel);
       }
     }
@@ -193,7 +211,25 @@ void run(const PackedShape& shape, const LinearCall& call) {
   }
 }
 
-constexpr LinearKernels kKernels = {kPanel, run};
+// NaN stays NaN; the carry into the exponent makes what is too large infinite.
+template <class D>
+HWY_INLINE void round_lanes(D d, const float* x, float* to) {
+  const hn::RebindToUnsigned<D> words;
+  const auto v = hn::LoadU(d, x);
+  const auto bits = hn::BitCast(words, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1));
+  const auto up = hn::Add(bits, hn::Add(odd, hn::Set(words, 0x7fff)));
+  const auto rounded = hn::BitCast(d, hn::And(up, hn::Set(words, 0xffff0000u)));
+  hn::StoreU(hn::IfThenElse(hn::IsNaN(v), v, rounded), d, to);
+}
+
+void round(const float* x, int64_t n, float* to) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) round_lanes(Floats(), x + i, to + i);
+  for (; i < n; ++i) round_lanes(hn::CappedTag<float, 1>(), x + i, to + i);
+}
+
+constexpr LinearKernels kKernels = {kPanel, run, round, 1, run};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace surprisal
@@ -204,6 +240,10 @@ namespace surprisal {
 
 const LinearKernels& linear_kernels(CpuPath path) {
 #if HWY_TARGETS & HWY_AVX3
+  static_assert(N_AVX3::kPanel == bfloat16::kPanel);
+  static constexpr LinearKernels kWithDotProducts = {N_AVX3::kPanel, N_AVX3::run, bfloat16::round,
+                                                     2, bfloat16::run};
+  if (path == CpuPath::kAvx512Bf16) return kWithDotProducts;
   if (path == CpuPath::kAvx512) return N_AVX3::kKernels;
 #endif
 #if HWY_TARGETS & HWY_AVX2

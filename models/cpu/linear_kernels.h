@@ -53,11 +53,19 @@ struct LinearCall {
 struct LinearKernels {
   int64_t panel;
   void (*run)(const PackedShape& shape, const LinearCall& call);
+
+  /// For products in bfloat16: writes n numbers, rounded to bfloat16 (to nearest, ties to even), as
+  /// run_rounded() wants them, `inputs_per_float` to each float of `to`. A row may be written in
+  /// parts that begin at an even input.
+  void (*round)(const float* x, int64_t n, float* to);
+  int64_t inputs_per_float;
+  /// run() for rows of x that round() has written, over weights in bfloat16. Sums are float32.
+  void (*run_rounded)(const PackedShape& shape, const LinearCall& call);
 };
 const LinearKernels& linear_kernels(CpuPath path);
 
-/// Inputs summed in one go before the sum joins those of the blocks before it. Part of what defines
-/// a result's bits; short blocks round less.
+/// Inputs that run() sums in one go before the sum joins those of the blocks before it. Part of
+/// what defines a result's bits; short blocks round less.
 inline constexpr int64_t kSumBlock = 32;
 
 }  // namespace surprisal

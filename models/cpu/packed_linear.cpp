@@ -86,16 +86,17 @@ std::pair<int64_t, int64_t> PackedLinear::outputs_of(WorkShare share) const {
 }
 
 void PackedLinear::forward(Input x, int64_t rows, Output y, WorkShare share, Store store) const {
-  kernels_->run(shape_, {.weights = weights_,
-                         .bias = bias_,
-                         .x = x.data,
-                         .y = y.data,
-                         .x_stride = x.stride,
-                         .y_stride = y.stride,
-                         .rows = rows,
-                         .first_panel = share.begin(shape_.panels()),
-                         .last_panel = share.end(shape_.panels()),
-                         .accumulate = store == Store::kAdd});
+  const auto run = x.rounded ? kernels_->run_rounded : kernels_->run;
+  run(shape_, {.weights = weights_,
+               .bias = bias_,
+               .x = x.data,
+               .y = y.data,
+               .x_stride = x.stride,
+               .y_stride = y.stride,
+               .rows = rows,
+               .first_panel = share.begin(shape_.panels()),
+               .last_panel = share.end(shape_.panels()),
+               .accumulate = store == Store::kAdd});
 }
 
 void PackedLinear::unpack_row(int64_t output, float* to) const {

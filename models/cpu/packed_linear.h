@@ -12,8 +12,8 @@
 namespace surprisal {
 
 /// A linear layer y = x W^T + b for CPUs, in float32 arithmetic over weights kept in the dtype they
-/// were stored in. A row's result has the same bits whatever the other rows, the number of workers,
-/// and (with fused multiply-add) the CPU path.
+/// were stored in; or in bfloat16, with x rounded and sums in float32. A row's result has the same
+/// bits whatever the other rows, the number of workers, and (with fused multiply-add) the CPU path.
 class PackedLinear {
  public:
   /// Bytes to plan for in the arena.
@@ -39,6 +39,7 @@ class PackedLinear {
   struct Input {
     const float* data;
     int64_t stride;
+    bool rounded = false;  ///< as LinearKernels::round writes; the weights must be bfloat16
   };
   struct Output {
     float* data;

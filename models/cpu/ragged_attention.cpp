@@ -58,12 +58,28 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
 
 void RaggedAttention::attend(const Layer& layer, WorkShare share) {
   const auto items = static_cast<int64_t>(plan_.items.size());
-  for (int64_t i = share.begin(items); i < share.end(items); ++i) {
-    attend_item(layer, plan_.items[static_cast<size_t>(i)], share.rank);
+  // In turns: a row's last chunk, shorter than the others, comes at the end of the list.
+  for (int64_t i = share.rank; i < items; i += share.ranks) {
+    const Item& item = plan_.items[static_cast<size_t>(i)];
+    const Item* const next = i + share.ranks < items ? &item + share.ranks : nullptr;
+    attend_item(layer, item, next, share.rank);
   }
 }
 
-void RaggedAttention::attend_item(const Layer& layer, const Item& item, int rank) {
+std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& layer,
+                                                                 const Item& item) const {
+  const Query& any = plan_.queries[static_cast<size_t>(item.query[0])];
+  const std::span<const int64_t> blocks = plan_.blocks(any, item.chunk);
+  std::array<int64_t, kChunkBlocks> offsets;
+  for (size_t b = 0; b < offsets.size(); ++b) {
+    const int64_t block = blocks[std::min(b, blocks.size() - 1)];
+    offsets[b] = block * layer.block_stride + item.kv_head * kBlockKeys * dim_;
+  }
+  return offsets;
+}
+
+void RaggedAttention::attend_item(const Layer& layer, const Item& item, const Item* next,
+                                  int rank) {
   const Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   const int64_t rows = item.queries * item.heads;
   const int64_t head = item.kv_head * group_ + item.first_head;  // of the item's first row
@@ -97,14 +113,12 @@ void RaggedAttention::attend_item(const Layer& layer, const Item& item, int rank
                  .scores = scratch.scores.data(),
                  .states = states.data(),
                  .sums = scratch.sums.data()};
-  const Query& any = plan_.queries[static_cast<size_t>(item.query[0])];
-  const std::span<const int64_t> blocks = plan_.blocks(any, item.chunk);
-  const int64_t last = (used - 1) / kBlockKeys;
-  for (int64_t b = 0; b < kChunkBlocks; ++b) {
-    const int64_t block = blocks[static_cast<size_t>(std::min(b, last))];
-    const int64_t offset = (block * kv_heads_ + item.kv_head) * kBlockKeys * dim_;
-    call.keys[b] = layer.keys + offset;
-    call.values[b] = layer.values + offset;
+  const auto offsets = block_offsets(layer, item);
+  const auto next_offsets = next == nullptr ? offsets : block_offsets(layer, *next);
+  for (size_t b = 0; b < offsets.size(); ++b) {
+    call.keys[b] = layer.keys + offsets[b];
+    call.values[b] = layer.values + offsets[b];
+    if (next != nullptr) call.next_keys[b] = layer.keys + next_offsets[b];
   }
   if (anything_seen) {
     kernels_.chunk(call);
@@ -168,7 +182,8 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
   if (sees_first) {
     const int64_t block = plan_.row_of(query).blocks[0];
     kernels_.add_scaled(
-        first_p, layer.values + (block * kv_heads_ + head / group_) * kBlockKeys * dim_, dim_, out);
+        first_p, layer.values + block * layer.block_stride + head / group_ * kBlockKeys * dim_,
+        dim_, out);
   }
   if (query.kept < 0) return;
   HeadSummary& summary = summaries_[static_cast<size_t>(index * heads_ + head)];

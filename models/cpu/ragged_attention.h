@@ -33,9 +33,10 @@ class RaggedAttention {
   struct Layer {
     const float* q;  ///< rotated, of the slab's tokens: [n, H * D]
     int64_t q_stride;
-    const float* keys;    ///< [blocks, K, D, kBlockTokens]
-    const float* values;  ///< [blocks, K, kBlockTokens, D]
-    float* out;           ///< [n, H * D]
+    const float* keys;     ///< [blocks][K, D, kBlockTokens]
+    const float* values;   ///< [blocks][K, kBlockTokens, D]
+    int64_t block_stride;  ///< from block to block, of both
+    float* out;            ///< [n, H * D]
     int64_t out_stride;
     int64_t window = 0;         ///< newest keys a query sees; 0 = all
     float* per_head = nullptr;  ///< [Q][...][H, kHeadStatistics]
@@ -56,6 +57,7 @@ class RaggedAttention {
   int64_t scratch_floats(int64_t position, bool keep) const;
 
   void attend(const Layer& layer, WorkShare share);
+  /// A share is of the pairs (token of the slab, head), heads innermost.
   void merge(const Layer& layer, WorkShare share);
   /// Only where Layer::compares() or maps are wanted.
   void compare(const Layer& layer, WorkShare share);
@@ -70,7 +72,10 @@ class RaggedAttention {
     float padded_first = 0, padded_empty = 0;
   };
 
-  void attend_item(const Layer& layer, const Item& item, int rank);
+  /// @param next  the item this rank treats next, or null
+  void attend_item(const Layer& layer, const Item& item, const Item* next, int rank);
+  /// Where an item's blocks of keys, and of values, begin; beyond the row's end its last one.
+  std::array<int64_t, kChunkBlocks> block_offsets(const Layer& layer, const Item& item) const;
   void merge_head(const Layer& layer, int64_t query, int64_t head);
   void write_maps(const Layer& layer, int64_t query) const;
   int64_t visible_begin(const Query& query, const Layer& layer) const {

@@ -78,7 +78,7 @@ namespace surprisal {
 
 const VectorKernels& vector_kernels(CpuPath path) {
 #if HWY_TARGETS & HWY_AVX3
-  if (path == CpuPath::kAvx512) return N_AVX3::kVectorKernels;
+  if (path >= CpuPath::kAvx512) return N_AVX3::kVectorKernels;
 #endif
 #if HWY_TARGETS & HWY_AVX2
   if (path == CpuPath::kAvx2) return N_AVX2::kVectorKernels;

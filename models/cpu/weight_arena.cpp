@@ -7,16 +7,12 @@
 #include <string>
 
 #include "lib/error.h"
+#include "models/huge_pages.h"
 
 namespace surprisal {
-namespace {
 
 // Kernels prefetch past the end of a panel; a mapping that ends on a huge page avoids a partial
 // one.
-constexpr int64_t kHugePage = int64_t{2} << 20;
-
-}  // namespace
-
 WeightArena::WeightArena(int64_t bytes) : size_((bytes / kHugePage + 1) * kHugePage) {
   void* const base = mmap(nullptr, static_cast<size_t>(size_), PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -25,7 +21,7 @@ WeightArena::WeightArena(int64_t bytes) : size_((bytes / kHugePage + 1) * kHugeP
                                     " bytes for packed weights: " + std::strerror(errno));
   }
   base_ = static_cast<std::byte*>(base);
-  madvise(base, static_cast<size_t>(size_), MADV_HUGEPAGE);  // a refusal costs speed only
+  prefer_huge_pages(base, size_);
 }
 
 WeightArena::~WeightArena() {

@@ -5,8 +5,8 @@
 #include <limits>
 #include <numbers>
 
-#include "samplers/chain_step.h"
 #include "samplers/entropix/dirichlet.h"
+#include "samplers/entropix/dirichlet_draw.h"
 #include "samplers/entropix/metrics.h"
 
 namespace surprisal {
@@ -35,53 +35,14 @@ float averaged(double now, double before, double coefficient) {
   return static_cast<float>(coefficient * now + (1 - coefficient) * before);
 }
 
-/// Gamma(alpha, 1) of a token: Marsaglia and Tsang 2000 with normals by Box and Muller; alpha < 1
-/// by Gamma(alpha + 1) u^(1/alpha).
-double gamma_draw(double alpha, TokenId token, const Draws& draws) {
-  constexpr uint32_t kNumbersOfToken = 64;
-  uint32_t index = static_cast<uint32_t>(token) * kNumbersOfToken;
-  const uint32_t end = index + kNumbersOfToken - 3;
-  const auto uniform = [&] { return draws.uniform(kDirichletDraw, index++); };
-  const double boost = alpha < 1 ? std::pow(uniform(), 1 / alpha) : 1;
-  const double d = (alpha < 1 ? alpha + 1 : alpha) - 1.0 / 3, c = 1 / std::sqrt(9 * d);
-  for (;;) {
-    const double u1 = uniform(), u2 = uniform();
-    const double normal = std::sqrt(-2 * std::log(u1)) * std::cos(2 * std::numbers::pi * u2);
-    const double v = std::pow(1 + c * normal, 3);
-    // 20 rejections in a row have a probability below 1e-26.
-    if (v > 0 &&
-        (std::log(uniform()) < normal * normal / 2 + d - d * v + d * std::log(v) || index > end))
-      return d * v * boost;
-    if (index > end) return d * boost;
-  }
-}
-
-std::vector<float> dirichlet_draw(std::span<const float> alpha, const Draws& draws) {
-  std::vector<double> gammas(alpha.size());
+/// Draws by weight and keeps the distribution.
+TokenId choose(std::vector<Candidate> candidates, const Draws& draws, AdsStep& step) {
+  const TokenId token = categorical_draw(candidates, draws);
   double total = 0;
-  for (size_t i = 0; i < alpha.size(); ++i)
-    total += gammas[i] = gamma_draw(alpha[i], static_cast<TokenId>(i), draws);
-  std::vector<float> result(alpha.size());
-  for (size_t i = 0; i < alpha.size(); ++i) result[i] = static_cast<float>(gammas[i] / total);
-  return result;
-}
-
-/// A draw by Gumbel-max from weights > 0, and the distribution.
-TokenId categorical(std::vector<Candidate> candidates, const Draws& draws, AdsStep& step) {
-  double total = 0, best_score = -std::numeric_limits<double>::infinity();
-  TokenId best = candidates.front().token;
-  for (const Candidate& c : candidates) {
-    total += c.probability;
-    const double score = std::log(static_cast<double>(c.probability)) +
-                         draws.gumbel(kTokenDraw, static_cast<uint32_t>(c.token));
-    if (score > best_score) {
-      best_score = score;
-      best = c.token;
-    }
-  }
+  for (const Candidate& c : candidates) total += c.probability;
   for (Candidate& c : candidates) c.probability = static_cast<float>(c.probability / total);
   step.distribution = std::move(candidates);
-  return best;
+  return token;
 }
 
 constexpr AdsConfig kE982dd5 = {.average = .15,
@@ -256,7 +217,7 @@ AdsStep ads_step(std::span<const float> logits, const AdsAverages& averages,
     }
     std::sort(candidates.begin(), candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
-    step.token = categorical(std::move(candidates), draws, step);
+    step.token = choose(std::move(candidates), draws, step);
   }
 
   // Everybody: tune the temperature to the target entropy, move the averages.
@@ -323,7 +284,7 @@ AdsStep ads_step(std::span<const float> logits, const AdsAverages& averages,
         candidates.push_back({static_cast<TokenId>(i), static_cast<float>(std::log(weight)),
                               static_cast<float>(weight)});
     }
-    step.token = categorical(std::move(candidates), draws, step);
+    step.token = choose(std::move(candidates), draws, step);
   }
   if (outlier) step.temperature = tuned_temperature;
 

@@ -154,7 +154,8 @@ StepEntry dry_step() {
   return {StepStage::kEdit,
           "l -= multiplier base^(L - allowed_length), L the repetition the token would extend "
           "(text-generation-webui PR 5677)",
-          "multiplier", [](ParamReader& params, const StepBuild& build) {
+          "multiplier",
+          [](ParamReader& params, const StepBuild& build) {
             Settings settings{};
             settings.llama = build.dialect == Dialect::kLlama;
             settings.multiplier = params.number("multiplier", 0, {.min = 0}, "nats", "0 is off");
@@ -169,7 +170,10 @@ StepEntry dry_step() {
                 "all");
             if (!settings.last_n && settings.llama) settings.last_n = kLlamaWindow;
             return std::make_unique<Dry>(settings, read_breakers(params, build));
-          }};
+          },
+          "llama looks at 64 tokens and takes every token that contains a breaker; hf and"
+          " vllm at all, and the last token of its encoding; L is clamped where float32 "
+          "ends (llama), at 50 (others)"};
 }
 
 }  // namespace surprisal

@@ -28,7 +28,8 @@ StepEntry min_p_step() {
             const double p =
                 params.number("p", 0.05, range, "", "share of the largest probability; 0 is off");
             return std::make_unique<MinP>(p, read_min_keep(params));
-          }};
+          },
+          "llama accepts p > 1, which leaves the most likely"};
 }
 
 }  // namespace surprisal

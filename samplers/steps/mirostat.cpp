@@ -116,7 +116,9 @@ StepEntry mirostat_v1_step() {
             const int64_t m = params.integer("m", 100, {.min = 2, .max = 1e9}, "tokens",
                                              "how many the Zipf law is fitted to");
             return std::make_unique<MirostatV1>(settings, static_cast<size_t>(m), llama);
-          }};
+          },
+          "llama rounds k down and takes the surprisal among the kept; hf and vllm (the authors' "
+          "code) keep round(k) + 1 and take it before"};
 }
 
 StepEntry mirostat_v2_step() {

@@ -36,7 +36,8 @@ StepEntry p_less_step() {
             const double order = params.number("order", 2, {.min = 1, .min_exclusive = true}, "",
                                                "k, the order of the moment");
             return std::make_unique<PLess>(order, build.dialect == Dialect::kLlama);
-          }};
+          },
+          "llama lowers the threshold by 1e-5"};
 }
 
 }  // namespace surprisal

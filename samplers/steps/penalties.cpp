@@ -70,7 +70,9 @@ StepEntry entry(const char* summary, const char* main_parameter,
         std::optional<int64_t> last_n = params.optional_integer("last_n", {}, "tokens", kMeaning);
         if (!last_n && llama) last_n = kLlamaWindow;
         return std::make_unique<Penalties>(amounts, last_n, llama);
-      }};
+      },
+      "llama looks at the last 64 tokens, prompt included; hf and vllm at the whole context for "
+      "repetition and at the answer for frequency and presence"};
 }
 
 }  // namespace

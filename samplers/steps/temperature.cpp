@@ -24,7 +24,8 @@ class Temperature : public ChainStep {
 }  // namespace
 
 StepEntry temperature_step() {
-  return {StepStage::kReshape, "l / T", "temp", [](ParamReader& params, const StepBuild& build) {
+  return {StepStage::kReshape, "l / T", "temp",
+          [](ParamReader& params, const StepBuild& build) {
             Range range{};
             if (build.dialect == Dialect::kHf) range = {.min = 0, .min_exclusive = true};
             if (build.dialect == Dialect::kVllm) range = {.min = 0};
@@ -33,7 +34,8 @@ StepEntry temperature_step() {
                               "T; llama: 0 or less means greedy; vllm: below 1e-5 does; hf: > 0");
             return std::make_unique<Temperature>(temperature,
                                                  build.dialect == Dialect::kVllm ? kVllmGreedy : 0);
-          }};
+          },
+          "hf refuses T <= 0; llama: T <= 0, vllm: T < 1e-5 leaves the most likely"};
 }
 
 }  // namespace surprisal

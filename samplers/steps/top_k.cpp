@@ -31,7 +31,8 @@ StepEntry top_k_step() {
             const size_t min_keep = read_min_keep(params);
             return std::make_unique<TopK>(k > 0 ? std::max(static_cast<size_t>(k), min_keep) : 0,
                                           build.dialect != Dialect::kLlama);
-          }};
+          },
+          "llama keeps exactly k, hf and vllm also all that equal the k-th"};
 }
 
 }  // namespace surprisal

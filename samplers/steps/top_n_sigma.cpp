@@ -33,7 +33,8 @@ StepEntry top_n_sigma_step() {
             const double n = params.number("n", 1, {}, "standard deviations",
                                            "distance from the largest logit; 0 or less is off");
             return std::make_unique<TopNSigma>(n, build.dialect == Dialect::kLlama);
-          }};
+          },
+          "sigma over n in llama, over n - 1 else"};
 }
 
 }  // namespace surprisal

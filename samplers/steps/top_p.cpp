@@ -1,11 +1,12 @@
 #include "samplers/steps/top_p.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace surprisal {
 namespace {
 
-constexpr size_t kFirstLook = 64;  // a nucleus is seldom larger; each further look takes 8 times it
+constexpr size_t kFirstLook = RowCache::kFewest;  // a nucleus is seldom larger
 
 class TopP : public ChainStep {
  public:
@@ -14,7 +15,7 @@ class TopP : public ChainStep {
 
   void apply(Candidates& candidates, const StepContext&, SamplerState*) const override {
     if (p_ >= 1) return;
-    const double log_sum_exp = candidates.statistics().log_sum_exp;
+    const double log_sum_exp = candidates.log_sum_exp();
     for (size_t look = kFirstLook;; look *= 8) {
       const auto top = candidates.top(look);
       double mass = 0;  // of the tokens before the i-th
@@ -23,6 +24,8 @@ class TopP : public ChainStep {
         mass += std::exp(top[i].logit - log_sum_exp);
       }
       if (top.size() == candidates.size()) return;
+      if (const auto count = candidates.nucleus(p_))
+        return candidates.keep_top(std::max(*count, min_keep_));
     }
   }
 
@@ -44,7 +47,9 @@ StepEntry top_p_step() {
             const double p =
                 params.number("p", 0.95, {.min = 0, .max = 1}, "", "mass of the nucleus; 1 is off");
             return std::make_unique<TopP>(p, read_min_keep(params), build.dialect);
-          }};
+          },
+          "llama adds from the top until p, hf and vllm drop from the bottom up to 1 - p:"
+          " rounding decides alone"};
 }
 
 }  // namespace surprisal

@@ -53,13 +53,15 @@ class Typical : public ChainStep {
 }  // namespace
 
 StepEntry typical_step() {
-  return {StepStage::kTruncate, "by ascending |-ln p - H|, until a mass of p (arXiv 2202.00666)",
-          "p", [](ParamReader& params, const StepBuild& build) {
-            const double p =
-                params.number("p", 1, {.min = 0, .max = 1}, "", "mass to keep; 1 is off");
-            return std::make_unique<Typical>(p, read_min_keep(params),
-                                             build.dialect == Dialect::kLlama);
-          }};
+  return {
+      StepStage::kTruncate, "by ascending |-ln p - H|, until a mass of p (arXiv 2202.00666)", "p",
+      [](ParamReader& params, const StepBuild& build) {
+        const double p = params.number("p", 1, {.min = 0, .max = 1}, "", "mass to keep; 1 is off");
+        return std::make_unique<Typical>(p, read_min_keep(params),
+                                         build.dialect == Dialect::kLlama);
+      },
+      "llama stops once the mass exceeds p, hf and vllm once it reaches p, with all "
+      "equally far from H"};
 }
 
 }  // namespace surprisal

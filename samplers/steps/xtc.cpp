@@ -53,7 +53,8 @@ StepEntry xtc_step() {
   return {StepStage::kTruncate,
           "with `probability`, drop all with p >= threshold but the least likely of them "
           "(text-generation-webui PR 6335)",
-          "probability", [](ParamReader& params, const StepBuild& build) {
+          "probability",
+          [](ParamReader& params, const StepBuild& build) {
             const bool llama = build.dialect == Dialect::kLlama;
             const double probability = params.number("probability", 0, {.min = 0, .max = 1}, "",
                                                      "how often it acts; 0 is off");
@@ -72,7 +73,9 @@ StepEntry xtc_step() {
               if (tokenizer->eos_token_id()) xtc->spare(*tokenizer->eos_token_id());
             }
             return xtc;
-          }};
+          },
+          "llama acts where u <= probability; hf and vllm where u < it, and not when the "
+          "line break or end of text would go"};
 }
 
 }  // namespace surprisal

@@ -14,8 +14,8 @@ using testing::LetterTokenizer;
 
 constexpr TokenId kEnd = 63;
 
-/// Samples by Gumbel noise at a temperature; below `cut` nats of entropy it takes the argmax. Thinks
-/// (injects two tokens) once, when `think_at` tokens have been generated.
+/// Samples by Gumbel noise at a temperature; below `cut` nats of entropy it takes the argmax.
+/// Thinks (injects two tokens) once, when `think_at` tokens have been generated.
 class CutSampler : public Sampler {
  public:
   explicit CutSampler(double cut, int64_t think_at = -1) : cut_(cut), think_at_(think_at) {}
@@ -105,7 +105,8 @@ std::vector<GenerationRequest> sweep(const std::vector<CutSampler>& samplers, in
     for (const CutSampler& sampler : samplers) {
       GenerationRequest request;
       request.id = static_cast<int64_t>(requests.size());
-      for (int64_t i = 0; i < 70 + p % 3; ++i) request.prompt.push_back(static_cast<TokenId>(i % 60));
+      for (int64_t i = 0; i < 70 + p % 3; ++i)
+        request.prompt.push_back(static_cast<TokenId>(i % 60));
       request.prompt.push_back(static_cast<TokenId>(p));
       request.sampler = &sampler;
       request.draws_key = draws_key(0, std::to_string(p), 0);
@@ -165,6 +166,73 @@ TEST(Engine, SharingComputesEachContextOnce) {
   // What each would cost alone does not depend on sharing.
   for (const auto& [id, result] : results)
     EXPECT_EQ(result.cost.token_evaluations, engine.counters().computed_tokens);
+}
+
+/// The answer of a sampler whose tokens the model reads one position late, or not.
+std::vector<TokenId> answer_plainly(const FakeModel& model, const GenerationRequest& request,
+                                    bool gap) {
+  std::vector<TokenId> context = request.prompt, seen_by_model = request.prompt, answer;
+  const auto state = request.sampler->start();
+  while (static_cast<int64_t>(answer.size()) < request.max_new_tokens) {
+    const std::vector<float> logits = model.logits_after(seen_by_model);
+    const DistributionStatistics statistics = distribution_statistics(logits);
+    StepView view;
+    view.logits = logits;
+    view.statistics = &statistics;
+    view.tokens = context;
+    view.prompt_length = static_cast<int64_t>(request.prompt.size());
+    const Decision decision = request.sampler->decide(
+        view, state.get(), Draws(request.draws_key, static_cast<uint32_t>(context.size())));
+    const TokenId token = std::get<Emit>(decision.action).token;
+    if (std::ranges::count(request.stop_tokens, token) > 0) break;
+    request.sampler->observe(token, TokenSource::kSampled, state.get());
+    context.push_back(token);
+    seen_by_model.push_back(gap ? FakeModel::late(token) : token);
+    answer.push_back(token);
+  }
+  return answer;
+}
+
+// `fixes: [position_gap]` decides whether a sampler's tokens are read one position late, and
+// nothing else; cells with and without it share the prompt but no context behind it.
+TEST(Engine, APositionIsSkippedForThoseWhoAskForIt) {
+  const FakeModel model;
+  const LetterTokenizer tokenizer;
+  for (const std::string variant : {"v1", "ads_f0b8ea6"}) {
+    const auto make = [&](const std::string& fixes) {
+      return create_sampler(
+          builtin_samplers(),
+          parse_yaml("{type: entropix, variant: " + variant + ", fixes: " + fixes +
+                         (variant == "v1" ? ", clarifying_token: 5}" : "}"),
+                     "test"),
+          "test", "test", {}, nullptr);
+    };
+    const auto faithful = make("[fixed_key]"), mended = make("[fixed_key, position_gap]");
+    EXPECT_TRUE(faithful->needs().position_gap);
+    EXPECT_FALSE(mended->needs().position_gap);
+    std::vector<GenerationRequest> requests;
+    for (int64_t id = 0; id < 6; ++id) {
+      GenerationRequest request;
+      request.id = id;
+      request.prompt = {7, 3, static_cast<TokenId>(id / 2)};
+      request.sampler = id % 2 == 0 ? faithful.get() : mended.get();
+      request.draws_key = draws_key(0, "q", static_cast<uint64_t>(id / 2));
+      request.max_new_tokens = 12;
+      request.stop_tokens = {kEnd};
+      requests.push_back(request);
+    }
+    for (const bool sharing : {true, false}) {
+      Engine engine(model, tokenizer, {.batch = 4, .sharing = sharing});
+      const auto results = run_all(engine, requests);
+      size_t different = 0;
+      for (const GenerationRequest& request : requests) {
+        const bool gap = request.sampler == faithful.get();
+        EXPECT_EQ(token_ids(results.at(request.id)), answer_plainly(model, request, gap));
+        different += answer_plainly(model, request, true) != answer_plainly(model, request, false);
+      }
+      EXPECT_GE(2 * different, requests.size());  // the gap shows, but where an answer is short
+    }
+  }
 }
 
 TEST(Engine, CommonBeginningsOfPromptsAreReadOnce) {

@@ -14,7 +14,8 @@
 namespace surprisal::testing {
 
 /// A model whose logits are a hash of the whole context, read back from the cache token by token: a
-/// single wrong, missing or shared-by-mistake cache slot changes them beyond recognition.
+/// single wrong, missing or shared-by-mistake cache slot changes them beyond recognition. A token
+/// behind a skipped position counts as late(token), another token.
 class FakeModel : public Model {
  public:
   explicit FakeModel(int64_t vocab_size = 64, int64_t context = 512) {
@@ -38,15 +39,17 @@ class FakeModel : public Model {
     StepOutput output;
     output.logits = at::empty({batch, config_.vocab_size}, at::kFloat);
     float* keys = cache.keys(0).data_ptr<float>();  // [blocks, 1, kBlockTokens, 1]
+    const int64_t stride = cache.keys(0).stride(0);
     for (int64_t b = 0; b < batch; ++b) {
       const ModelRow& row = rows[static_cast<size_t>(b)];
       const auto slot = [&](int64_t position) -> float& {
         const int64_t block = cache.blocks(row.sequence)[position / KVCache::kBlockTokens];
-        return keys[block * KVCache::kBlockTokens + position % KVCache::kBlockTokens];
+        return keys[block * stride + position % KVCache::kBlockTokens];
       };
       const int64_t begin = cache.length(row.sequence);
       for (size_t i = 0; i < row.tokens.size(); ++i)
-        slot(begin + static_cast<int64_t>(i)) = static_cast<float>(row.tokens[i]);
+        slot(begin + static_cast<int64_t>(i)) = static_cast<float>(
+            begin + static_cast<int64_t>(i) < row.gap_at ? row.tokens[i] : late(row.tokens[i]));
       cache.advance(row.sequence, static_cast<int64_t>(row.tokens.size()));
       std::vector<TokenId> context;
       for (int64_t i = 0; i < cache.length(row.sequence); ++i)
@@ -63,6 +66,8 @@ class FakeModel : public Model {
     }
     return output;
   }
+
+  static TokenId late(TokenId token) { return token + 1000; }
 
   /// What the model says after a context; the oracle of engine tests.
   virtual std::vector<float> logits_after(std::span<const TokenId> context) const {

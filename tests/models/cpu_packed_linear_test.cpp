@@ -154,6 +154,94 @@ TEST(PackedLinear, PathsWithFusedMultiplyAddGiveTheSameBits) {
   }
 }
 
+class RoundedProductsTest : public testing::TestWithParam<CpuPath> {
+ protected:
+  void SetUp() override {
+    at::manual_seed(3);
+    at::set_num_threads(1);
+  }
+
+  // Rows as products in bfloat16 read them, written in two parts, with NaN beyond.
+  at::Tensor rounded(const at::Tensor& x) const {
+    const LinearKernels& kernels = linear_kernels(GetParam());
+    const int64_t in = x.size(1), first = in / 4 * 2;
+    const at::Tensor rows = at::full({x.size(0), in / kernels.inputs_per_float + 3}, kNan);
+    for (int64_t i = 0; i < x.size(0); ++i) {
+      const float* const from = x.const_data_ptr<float>() + i * in;
+      float* const to = rows.mutable_data_ptr<float>() + i * rows.size(1);
+      kernels.round(from + first, in - first, to + first / kernels.inputs_per_float);
+      kernels.round(from, first, to);
+    }
+    return rows;
+  }
+
+  at::Tensor product(const Layer& layer, const at::Tensor& x, int ranks = 1,
+                     const at::Tensor& add_to = {}) const {
+    const int64_t out = layer.packed.out_features();
+    const at::Tensor rows = rounded(x), y = at::full({x.size(0) + 1, out + 5}, kUntouched);
+    if (add_to.defined()) y.narrow(0, 0, x.size(0)).narrow(1, 0, out).copy_(add_to);
+    for (int rank = 0; rank < ranks; ++rank) {
+      layer.packed.forward(
+          {rows.const_data_ptr<float>(), rows.size(1), true}, x.size(0),
+          {y.mutable_data_ptr<float>(), y.size(1)}, {rank, ranks},
+          add_to.defined() ? PackedLinear::Store::kAdd : PackedLinear::Store::kReplace);
+    }
+    EXPECT_TRUE(y.narrow(1, out, 5).eq(kUntouched).all().item<bool>());
+    EXPECT_TRUE(y[x.size(0)].eq(kUntouched).all().item<bool>());
+    return y.narrow(0, 0, x.size(0)).narrow(1, 0, out).contiguous();
+  }
+};
+
+TEST_P(RoundedProductsTest, AreExactOnIntegersOfAwkwardShapes) {
+  const std::vector<std::pair<int64_t, int64_t>> shapes = {
+      {1, 1}, {2, 2}, {15, 3}, {17, 31}, {31, 33}, {33, 767}, {64, 769}, {47, 1537}, {40, 3201}};
+  for (const auto& [out, in] : shapes) {
+    const at::Tensor weight = integers({out, in}), bias = integers({out});
+    const Layer plain(weight.to(at::kBFloat16), {}, GetParam());
+    const Layer biased(weight.to(at::kBFloat16), bias.to(at::kBFloat16), GetParam());
+    for (const int64_t rows : {1, 2, 5, 11, 12, 13, 24, 25, 37, 200}) {
+      SCOPED_TRACE(testing::Message() << "out " << out << " in " << in << " rows " << rows);
+      const at::Tensor x = integers({rows, in}), before = integers({rows, out});
+      const at::Tensor expected = at::matmul(x, weight.t());
+      EXPECT_TRUE(product(plain, x).equal(expected));
+      EXPECT_TRUE(product(biased, x, 2, before).equal(expected + bias + before));
+    }
+  }
+}
+
+TEST_P(RoundedProductsTest, RoundAsLibTorchDoes) {
+  at::Tensor x = at::randn({20, 1001});
+  x.view(-1).narrow(0, 0, 5).copy_(
+      at::tensor({1.00390625f, 1.01171875f, 3.4e38f, -3.4e38f, -0.0f}));  // ties, overflow
+  const at::Tensor identity = at::eye(1001).to(at::kBFloat16);
+  const Layer layer(identity, {}, GetParam());
+  const at::Tensor finite = x.clamp(-3e38, 3e38);
+  EXPECT_TRUE(product(layer, finite).equal(finite.to(at::kBFloat16).to(at::kFloat)));
+  EXPECT_TRUE(product(layer, at::full({1, 1001}, kNan)).isnan().all().item<bool>());
+}
+
+TEST_P(RoundedProductsTest, AgreeWithDoublePrecision) {
+  const at::Tensor weight = at::randn({130, 1536}).to(at::kBFloat16), x = at::randn({9, 1536});
+  const Layer layer(weight, {}, GetParam());
+  const at::Tensor expected =
+      at::matmul(x.to(at::kBFloat16).to(at::kDouble), weight.to(at::kDouble).t());
+  EXPECT_LT((product(layer, x) - expected).abs().max().item<double>(), kTolerance);
+}
+
+TEST_P(RoundedProductsTest, RowsHaveTheSameBitsInAnyCompany) {
+  const at::Tensor weight = at::randn({77, 1600}).to(at::kBFloat16), x = at::randn({70, 1600});
+  const Layer layer(weight, at::randn({77}), GetParam());
+  const at::Tensor together = product(layer, x);
+  for (int64_t rows = 1; rows <= 70; ++rows) {
+    EXPECT_TRUE(product(layer, x.narrow(0, 70 - rows, rows), static_cast<int>(rows % 3) + 1)
+                    .equal(together.narrow(0, 70 - rows, rows)))
+        << rows;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, RoundedProductsTest, testing::ValuesIn(available_cpu_paths()),
+                         [](const auto& test) { return std::string(cpu_path_name(test.param)); });
+
 TEST(PackedLinear, RefusesOtherDtypes) {
   EXPECT_THROW(PackedLinear::packed_bytes(2, 2, at::kDouble), Error);
 }

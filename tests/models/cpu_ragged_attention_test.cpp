@@ -9,6 +9,7 @@
 #include <random>
 
 #include "lib/attention_statistics.h"
+#include "models/attention_gathered.h"
 #include "models/cpu/ragged_attention.h"
 #include "models/kv_cache.h"
 #include "tests/models/support.h"
@@ -116,7 +117,10 @@ Result empty_result(const Scene& scene, const AttentionInput& input, bool all_qu
           .maps = {}};
 }
 
-Result plain(const Scene& scene, const AttentionInput& input, bool all_queries) {
+/// @param attend  (input, record) -> [N, H, D]
+template <typename Attend>
+Result by_operations(const Scene& scene, const AttentionInput& input, bool all_queries,
+                     const Attend& attend) {
   Result result = empty_result(scene, input, all_queries);
   const AttentionRecord record{.all_queries = all_queries,
                                .per_head = result.per_head,
@@ -125,8 +129,21 @@ Result plain(const Scene& scene, const AttentionInput& input, bool all_queries) 
                                .padded_head = result.padded_head,
                                .padded_mean_abs_deviation = result.padded_deviation,
                                .maps = &result.maps};
-  result.output = attention_reference(input, record);
+  result.output = attend(input, record);
   return result;
+}
+
+Result plain(const Scene& scene, const AttentionInput& input, bool all_queries) {
+  return by_operations(scene, input, all_queries, attention_reference);
+}
+
+Result gathered(const Scene& scene, const AttentionInput& input, bool all_queries) {
+  const GatheredAttention attention(scene.rows(), all_queries,
+                                    input.keys.size(1) * input.keys.size(3), at::kCPU);
+  return by_operations(scene, input, all_queries,
+                       [&](const AttentionInput& what, const AttentionRecord& record) {
+                         return attention.attend(what, record);
+                       });
 }
 
 /// The stages one after the other, each by all ranks in turn.
@@ -152,6 +169,7 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
       .q_stride = width,
       .keys = input.keys.const_data_ptr<float>(),
       .values = input.values.const_data_ptr<float>(),
+      .block_stride = input.values.stride(0),
       .out = result.output.mutable_data_ptr<float>(),
       .out_stride = width,
       .window = input.window,
@@ -207,6 +225,18 @@ TEST_P(RaggedAttentionTest, EqualsTheReferenceOverShapesAndWindows) {
       const AttentionInput input = scene.input(window);
       for (const bool all : {false, true})
         expect_equal(fast(scene, input, all, GetParam()), plain(scene, input, all), kTolerance);
+    }
+}
+
+TEST(GatheredAttention, EqualsTheReferenceOverShapesAndWindows) {
+  uint64_t seed = 100;
+  for (const Shape shape : {Shape{1, 1, 2}, Shape{9, 3, 64}, Shape{8, 1, 24}, Shape{5, 5, 33}})
+    for (const int64_t window : {0, 1, 16, 200}) {
+      SCOPED_TRACE(std::to_string(shape.heads) + " heads, window " + std::to_string(window));
+      const Scene scene(shape, kRagged, ++seed);
+      const AttentionInput input = scene.input(window);
+      for (const bool all : {false, true})
+        expect_equal(gathered(scene, input, all), plain(scene, input, all), kTolerance);
     }
 }
 

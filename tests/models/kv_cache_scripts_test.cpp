@@ -24,7 +24,7 @@ class Script {
   /// @return what differs, or ""
   std::string play(int steps) {
     for (int step = 0; step < steps; ++step) {
-      const unsigned action = random_() % 10;
+      const auto action = random_() % 10;
       if (copies_.empty() || action == 0) {
         copies_[cache_.create()];
       } else if (action <= 2 && copies_.size() < 6) {

@@ -62,6 +62,26 @@ TEST_P(LlamaOracle, LogitsMapsAndStatisticsOfEveryToken) {
             kStatisticTolerance);
 }
 
+// Faithful Entropix skips the position after the prompt: tokens from gap_at on are rotated one
+// later, whether they come whole, in chunks across the gap, or one by one.
+TEST_P(LlamaOracle, ASkippedPositionTurnsWhatFollowsIt) {
+  const int64_t gap = expected_.attributes().integer("gap_at");
+  const at::Tensor whole = expected("gap_logits");
+  EXPECT_GT(test::max_difference(whole[gap], expected("logits")[gap]), 100 * kLogitTolerance);
+  const auto count = static_cast<size_t>(whole.size(0));
+  for (const size_t chunk : {count, size_t{9}, size_t{1}}) {
+    const auto sequence = session_.create();
+    std::vector<at::Tensor> parts;
+    for (size_t begin = 0; begin < count; begin += chunk) {
+      const auto at = [&](size_t i) { return tokens_.begin() + static_cast<ptrdiff_t>(i); };
+      const test::Session::Part part{
+          sequence, {at(begin), at(std::min(begin + chunk, count))}, gap};
+      parts.push_back(session_.step({part}, {.all_queries = true}).logits);
+    }
+    EXPECT_LT(test::max_difference(at::cat(parts), whole), kLogitTolerance) << "chunk " << chunk;
+  }
+}
+
 TEST_P(LlamaOracle, SixteenBitComputeStaysClose) {
   // Rounding to 8 (bfloat16) or 11 (float16) bits, grown by two layers, at logits of spread 2.5.
   for (const auto& [dtype, tolerance] : {std::pair{"bfloat16", 0.3}, std::pair{"float16", 0.04}}) {

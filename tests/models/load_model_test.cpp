@@ -3,11 +3,16 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "lib/error.h"
+#include "lib/files.h"
+#include "lib/json.h"
 #include "lib/sha256.h"
 #include "models/checkpoint.h"
 #include "models/device.h"
@@ -195,6 +200,73 @@ TEST(Placement, AskingForAGpuWithoutOneSaysWhy) {
   if (resolve_device("auto").is_cuda()) GTEST_SKIP() << "this machine has a GPU";
   EXPECT_THAT(test::thrown(ErrorCode::kUnsupported, [] { resolve_device("cuda"); }),
               AllOf(HasSubstr("device cuda: "), HasSubstr("use device: cpu")));
+}
+
+/// Bytes of this process that are in memory.
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  file >> size >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+// A checkpoint of Llama-3.1-8B's shapes, all zeros and a hole on the disk: opening it maps it.
+TEST(LoadModel, OpensEightBillionParametersWithoutReadingThem) {
+  constexpr int64_t kLayers = 32, kEmbedding = 4096, kInner = 14336, kVocabulary = 128256;
+  constexpr int64_t kKeys = 1024, kBytesRead = int64_t{64} << 20;
+  constexpr double kSeconds = 2;
+  test::TemporaryFolder folder;
+  Json config = read_json_file(test::fixture_folder("llama") + "/config.json", {});
+  for (const auto& [key, value] : {std::pair{"num_hidden_layers", kLayers},
+                                   {"hidden_size", kEmbedding},
+                                   {"intermediate_size", kInner},
+                                   {"vocab_size", kVocabulary},
+                                   {"num_attention_heads", 32L},
+                                   {"num_key_value_heads", 8L},
+                                   {"head_dim", 128L}})
+    config[key] = value;
+  for (const char* bias : {"attention_bias", "mlp_bias"}) config[bias] = false;
+  write_file_atomically(folder.path() + "/config.json", config.dump());
+
+  Json header = Json::object();
+  int64_t end = 0;
+  const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
+    const int64_t begin = end;
+    int64_t bytes = 2;
+    for (const int64_t n : shape) bytes *= n;
+    end += bytes;
+    header[name] = {{"dtype", "BF16"}, {"shape", shape}, {"data_offsets", {begin, end}}};
+  };
+  add("model.embed_tokens.weight", {kVocabulary, kEmbedding});
+  for (int64_t i = 0; i < kLayers; ++i) {
+    const std::string layer = "model.layers." + std::to_string(i) + ".";
+    for (const char* part : {"q_proj", "o_proj"})
+      add(layer + "self_attn." + part + ".weight", {kEmbedding, kEmbedding});
+    for (const char* part : {"k_proj", "v_proj"})
+      add(layer + "self_attn." + part + ".weight", {kKeys, kEmbedding});
+    for (const char* part : {"gate_proj", "up_proj"})
+      add(layer + "mlp." + part + ".weight", {kInner, kEmbedding});
+    add(layer + "mlp.down_proj.weight", {kEmbedding, kInner});
+    for (const char* part : {"input_layernorm", "post_attention_layernorm"})
+      add(layer + part + ".weight", {kEmbedding});
+  }
+  add("model.norm.weight", {kEmbedding});
+  add("lm_head.weight", {kVocabulary, kEmbedding});
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');
+  const auto length = static_cast<uint64_t>(text.size());
+  const std::string path = folder.path() + "/model.safetensors";
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(&length), 8) << text;
+  std::filesystem::resize_file(path, 8 + length + static_cast<uint64_t>(end));
+
+  for (const std::string dtype : {"float32", "bfloat16"}) {
+    const int64_t before = resident_bytes();
+    const auto start = std::chrono::steady_clock::now();
+    const auto model = load_model(folder.path(), {.dtype = dtype, .device = "cpu"});
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    EXPECT_LT(taken.count(), kSeconds) << dtype;
+    EXPECT_LT(resident_bytes() - before, kBytesRead) << dtype;
+  }
 }
 
 }  // namespace

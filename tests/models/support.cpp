@@ -37,11 +37,11 @@ std::vector<TokenId> fixture_tokens(size_t count) {
 }
 
 Session::Session(const Model& model, int64_t blocks)
-    : model_(model), cache_(model.config(), blocks, model.dtype(), model.device()) {}
+    : model_(model), cache_(model.config(), blocks, model.cache_dtype(), model.device()) {}
 
 StepOutput Session::step(const std::vector<Part>& parts, const ForwardRequest& request) {
   std::vector<ModelRow> rows;
-  for (const Part& part : parts) rows.push_back({part.sequence, part.tokens});
+  for (const Part& part : parts) rows.push_back({part.sequence, part.tokens, part.gap_at});
   return model_.forward(rows, cache_, request);
 }
 

@@ -30,6 +30,7 @@ class Session {
   struct Part {
     KVCache::SequenceId sequence;
     std::vector<TokenId> tokens;
+    int64_t gap_at = ModelRow{}.gap_at;  ///< none
   };
   StepOutput step(const std::vector<Part>& parts, const ForwardRequest& request = {});
   /// Logits [T, V] of every token, fed in chunks of the given size (0 = whole).

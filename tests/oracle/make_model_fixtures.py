@@ -6,7 +6,8 @@
 Between them the fixtures cover GQA, MQA, MHA, head_dim != hidden/heads, biases, tied and untied
 embeddings, one file and shards, F32/F16/BF16, the v4 and v5 layouts, all five RoPE types, sliding
 windows, and the three architectures. Each expected.h5 holds token_ids, logits, maps, per_head,
-per_layer, padded_head and padded_mean_abs_deviation, and names its generator and versions. Before
+per_layer, padded_head, padded_mean_abs_deviation and gap_logits (of the first tokens, their positions
+skipping one at gap_at), and names its generator and versions. Before
 anything is written, transformers must agree with NumPy within 2e-5.
 """
 
@@ -28,6 +29,8 @@ GENERATOR = ROOT / "tools" / "make_random_model.py"
 TOLERANCE = 2e-5  # float32 transformers against float64 NumPy
 TOKENS = 40
 PADDED_SLOTS = 64
+GAP_AT = 13  # within a block of the cache and a sliding window
+GAP_TOKENS = 20  # within the trained length of dynamic RoPE, beyond which passes differ
 
 SMALL = {"vocab_size": 260, "hidden_size": 16, "intermediate_size": 24, "head_dim": 8,
          "max_position_embeddings": 128}
@@ -62,11 +65,12 @@ def make_fixture(folder, entries, options):
         path.unlink()
 
 
-def check_with_transformers(folder, ids, logits, maps):
+def check_with_transformers(folder, ids, positions, logits, maps):
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32,
                                                               attn_implementation="eager")
     with torch.no_grad():
-        output = model(torch.tensor([ids]), output_attentions=True)
+        output = model(torch.tensor([ids]), position_ids=torch.tensor(positions)[None],
+                       attention_mask=torch.ones(1, len(ids)), output_attentions=True)
     for ours, theirs in [(logits, output.logits[0].numpy()),
                          (maps, np.stack([a[0].numpy() for a in output.attentions]))]:
         difference = np.abs(ours - theirs).max()
@@ -75,17 +79,23 @@ def check_with_transformers(folder, ids, logits, maps):
 
 
 def write_expected(folder, ids):
+    places = np.arange(len(ids))
     logits, maps, scores = numpy_llama.forward(folder, ids)
-    check_with_transformers(folder, ids, logits, maps)
+    check_with_transformers(folder, ids, places, logits, maps)
+    late = (places + (places >= GAP_AT))[:GAP_TOKENS]
+    gap_logits, gap_maps, _ = numpy_llama.forward(folder, ids[:GAP_TOKENS], late)
+    check_with_transformers(folder, ids[:GAP_TOKENS], late, gap_logits, gap_maps)
     per_head, per_layer = numpy_llama.statistics(maps, scores)
     padded_head, padded_deviation = numpy_llama.padded_statistics(scores, PADDED_SLOTS)
     arrays = {"logits": logits, "maps": maps, "per_head": per_head, "per_layer": per_layer,
-              "padded_head": padded_head, "padded_mean_abs_deviation": padded_deviation}
+              "padded_head": padded_head, "padded_mean_abs_deviation": padded_deviation,
+              "gap_logits": gap_logits}
     with h5py.File(folder / "expected.h5", "w", libver=("earliest", "v108")) as file:
         file.attrs["generator"] = "tests/oracle/make_model_fixtures.py"
         file.attrs["versions"] = (f"numpy {np.__version__}, torch {torch.__version__}, "
                                   f"transformers {transformers.__version__}")
         file.attrs["padded_slots"] = PADDED_SLOTS
+        file.attrs["gap_at"] = GAP_AT
         file["token_ids"] = np.array(ids, np.int32)
         for name, values in arrays.items():
             file.create_dataset(name, data=values.astype(np.float32), compression="gzip",

@@ -91,15 +91,19 @@ def windows(config):
     return [window] * config["num_hidden_layers"]
 
 
-def forward(folder, ids):
-    """logits [T, V], attention maps [L, H, T, T] and raw scores of the same shape (NaN = masked)."""
+def forward(folder, ids, positions=None):
+    """logits [T, V], attention maps [L, H, T, T] and raw scores of the same shape (NaN = masked).
+
+    positions: what each token is rotated by, [T]; by default its place.
+    """
     config = json.loads((pathlib.Path(folder) / "config.json").read_text())
     weights = read_safetensors(folder)
     heads, dim = config["num_attention_heads"], config["head_dim"]
     kv_heads, epsilon = config["num_key_value_heads"], config["rms_norm_eps"]
     length = len(ids)
-    frequency, scaling = rope_frequencies(config, length)
-    angles = np.arange(length)[:, None] * frequency
+    positions = np.arange(length) if positions is None else np.asarray(positions)
+    frequency, scaling = rope_frequencies(config, positions[-1] + 1)
+    angles = positions[:, None] * frequency
     query, key = np.arange(length)[:, None], np.arange(length)[None, :]
 
     def linear(x, name):

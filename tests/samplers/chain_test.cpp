@@ -91,9 +91,10 @@ TEST(Chain, ResolvesEveryParameterOfEveryStep) {
   create_sampler(builtin_samplers(),
                  parse_yaml("{type: chain, steps: [{top_k: 5}, {min_p: {p: 0.2}}]}", "a.yaml"),
                  "sampler 's'", "a.yaml", {}, &resolved);
-  EXPECT_EQ(dump_line(resolved),
-            R"({"type":"chain","dialect":"hf","steps":[{"top_k":{"k":5,"min_keep":1}},)"
-            R"({"min_p":{"p":0.2,"min_keep":1}}]})");
+  EXPECT_EQ(
+      dump_line(resolved),
+      R"({"type":"chain","dialect":"hf","draw":"gumbel","steps":[{"top_k":{"k":5,"min_keep":1}},)"
+      R"({"min_p":{"p":0.2,"min_keep":1}}]})");
 }
 
 TEST(Chain, MistakesAreNamedWithTheirLine) {

@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(All, EntropixOracle,
 TEST(EntropixAds, AveragesMoveAsTheOriginals) {
   constexpr double kFloat32Sums = 2e-4;
   constexpr double kBfloat16 = 1.0 / 128;  // the temperature's own precision
-  for (const std::string variant : {"ads_e982dd5", "ads_f0b8ea6"}) {
+  for (const std::string variant : {"ads_e982dd5", "ads_f0b8ea6", "ads_head"}) {
     for (const Json& one : test::read_cases("entropix_" + variant + ".jsonl")) {
       const Json answer = run_trial(one["request"], builtin_samplers(), {});
       for (size_t step = 0; step < one["expected"].size(); ++step) {
@@ -78,6 +78,12 @@ TEST(EntropixAds, AveragesMoveAsTheOriginals) {
         for (const auto& [name, value] : one["expected"][step].items()) {
           if (name == "token") {
             EXPECT_EQ(got["decision"]["token"], value);
+            continue;
+          }
+          if (name == "case") {
+            EXPECT_EQ(got["state"] == "high_low", value == "asks") << got["state"];
+            EXPECT_EQ(got["decision"]["token"] == 5, value == "asks");
+            EXPECT_EQ(got["state"] == "high_high", value == "resamples") << got["state"];
             continue;
           }
           const double tolerance = name == "emwa_temp" ? kBfloat16 : kFloat32Sums;

@@ -81,6 +81,16 @@ inline TokenId emitted(const Decision& decision) {
   return emit ? emit->token : -1;
 }
 
+/// A registered sampler with no more than it must be told; "" where the build is without it.
+inline std::string shortest_yaml(const std::string& type) {
+  if (type != "python") return "type: " + type;
+#ifdef SURPRISAL_HAS_PYTHON
+  return "type: python, file: " SURPRISAL_SOURCE_DIR "/samplers/python/example_sampler.py";
+#else
+  return "";
+#endif
+}
+
 /// Settings that make a rule act whose defaults are off.
 inline std::string active_settings(const std::string& step) {
   static const std::map<std::string, std::string> active = {

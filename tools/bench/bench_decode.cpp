@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "lib/distribution.h"
 #include "lib/json.h"
 #include "models/cpu/cpu_path.h"
 #include "models/model.h"
@@ -82,11 +83,16 @@ class Decoding {
   TokenId next_of_first() const { return next_[0]; }
 
  private:
+  /// Not at::argmax: LibTorch's threads would go on spinning where the model's want to run.
   /// @param first  the sequence of the output's first row
   void choose(const StepOutput& output, size_t first) {
-    const at::Tensor best = output.logits.argmax(-1);
-    for (int64_t i = 0; i < best.size(0); ++i)
-      next_[first + static_cast<size_t>(i)] = static_cast<TokenId>(best[i].item<int64_t>());
+    const at::Tensor logits = output.logits.to(at::kCPU);
+    const int64_t vocabulary = logits.size(1);
+    for (int64_t i = 0; i < logits.size(0); ++i) {
+      const float* const row = logits.const_data_ptr<float>() + i * vocabulary;
+      next_[first + static_cast<size_t>(i)] = static_cast<TokenId>(
+          distribution_statistics({row, static_cast<size_t>(vocabulary)}).argmax);
+    }
   }
 
   const Model& model_;

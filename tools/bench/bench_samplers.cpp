@@ -1,6 +1,7 @@
 // What a sampler costs on one row of 128,256 logits, one core: the statistics, chains for the first
-// request that looks at a row and for each further one, and beside them the method of llama.cpp (a
-// partial sort by 128 buckets) and torch.sort.
+// request that looks at a row, for each other setting of the same chain with the same draws, and
+// for each repeat with draws of its own; beside them the method of llama.cpp (a partial sort by 128
+// buckets) and torch.sort.
 //
 //   bench_samplers --benchmark_time_unit=us
 #include <ATen/Parallel.h>
@@ -33,60 +34,106 @@ const std::vector<float>& row() {
   return logits;
 }
 
-std::unique_ptr<Sampler> sampler_of(const char* yaml) {
+/// A chain whose parameter @ is swept from `from` to `to`.
+struct Family {
+  const char* yaml;
+  double from, to;
+};
+constexpr Family kFamilies[] = {
+    {"{type: chain}", 0, 0},
+    {"{type: chain, steps: [{temperature: @}]}", 0.5, 2},
+    {"{type: chain, steps: [{temperature: 0.7}, {min_p: @}]}", 0.02, 0.2},
+    {"{type: chain, steps: [{min_p: @}, {temperature: 1.5}]}", 0.02, 0.2},
+    {"{type: chain, steps: [{top_k: @}, {temperature: 0.7}]}", 5, 67},
+    {"{type: chain, steps: [{top_p: @}]}", 0.6, 0.99},
+    {"{type: chain, steps: [{temperature: @}, {top_p: 0.9}]}", 0.5, 2},
+    {"{type: chain, preset: llama, steps: [{top_k: 40}, {top_p: @}, {min_p: 0.05}, "
+     "{temperature: 0.8}]}",
+     0.6, 0.99},
+    {"{type: chain, steps: [{typical: @}]}", 0.6, 0.99},
+};
+constexpr int kSettings = 32;
+
+std::unique_ptr<Sampler> member(const Family& family, int number) {
+  std::string yaml = family.yaml;
+  if (const size_t place = yaml.find('@'); place != std::string::npos) {
+    const double value = family.from + (family.to - family.from) * number / (kSettings - 1);
+    yaml.replace(place, 1,
+                 yaml.find("top_k: @") != std::string::npos
+                     ? std::to_string(static_cast<int>(value))
+                     : std::to_string(value));
+  }
   return create_sampler(builtin_samplers(), parse_yaml(yaml, "bench"), "bench", "bench", {},
                         nullptr);
 }
-
-constexpr const char* kChains[] = {
-    "{type: chain}",
-    "{type: chain, steps: [{temperature: 0.7}]}",
-    "{type: chain, steps: [{min_p: 0.1}, {temperature: 1.5}]}",
-    "{type: chain, steps: [{top_k: 40}, {temperature: 0.7}]}",
-    "{type: chain, steps: [{top_p: 0.9}]}",
-    "{type: chain, preset: llama}",
-    "{type: chain, steps: [{temperature: 0.7}, {min_p: 0.1}]}",
-    "{type: chain, steps: [{typical: 0.9}]}",
-};
 
 void statistics(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(distribution_statistics(row()));
 }
 BENCHMARK(statistics);
 
+StepView view_of(const DistributionStatistics& statistics, RowCache* shared) {
+  StepView view;
+  view.logits = row();
+  view.statistics = &statistics;
+  view.shared = shared;
+  return view;
+}
+
 /// The statistics and a decision.
 void first_request(benchmark::State& state) {
-  const auto sampler = sampler_of(kChains[state.range(0)]);
+  const Family& family = kFamilies[state.range(0)];
+  const auto sampler = member(family, kSettings / 2);
   const auto own = sampler->start();
   uint32_t position = 0;
   for (auto _ : state) {
     const DistributionStatistics statistics = distribution_statistics(row());
-    StepView view;
-    view.logits = row();
-    view.statistics = &statistics;
-    benchmark::DoNotOptimize(sampler->decide(view, own.get(), Draws(1, position++)));
+    benchmark::DoNotOptimize(
+        sampler->decide(view_of(statistics, nullptr), own.get(), Draws(1, position++)));
   }
-  state.SetLabel(kChains[state.range(0)]);
+  state.SetLabel(family.yaml);
 }
-BENCHMARK(first_request)->DenseRange(0, std::size(kChains) - 1);
+BENCHMARK(first_request)->DenseRange(0, std::size(kFamilies) - 1);
 
-/// A decision on a row whose statistics and order are known.
-void further_request(benchmark::State& state) {
-  const auto sampler = sampler_of(kChains[state.range(0)]);
+/// Each of the 31 other settings on a row that one has looked at, as in a sweep.
+void further_setting(benchmark::State& state) {
+  const Family& family = kFamilies[state.range(0)];
+  std::vector<std::unique_ptr<Sampler>> settings;
+  for (int i = 0; i < kSettings; ++i) settings.push_back(member(family, i));
+  const auto own = settings[0]->start();
+  const DistributionStatistics statistics = distribution_statistics(row());
+  uint32_t position = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    RowCache shared;
+    const Draws draws(1, position++);
+    settings[0]->decide(view_of(statistics, &shared), own.get(), draws);
+    state.ResumeTiming();
+    for (int i = 1; i < kSettings; ++i)
+      benchmark::DoNotOptimize(
+          settings[static_cast<size_t>(i)]->decide(view_of(statistics, &shared), own.get(), draws));
+  }
+  state.SetLabel(family.yaml);
+  state.counters["each"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) * (kSettings - 1),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(further_setting)->DenseRange(0, std::size(kFamilies) - 1);
+
+/// The same setting with draws of its own, on a row whose statistics and order are known.
+void further_repeat(benchmark::State& state) {
+  const Family& family = kFamilies[state.range(0)];
+  const auto sampler = member(family, kSettings / 2);
   const auto own = sampler->start();
   const DistributionStatistics statistics = distribution_statistics(row());
   RowCache shared;
-  uint32_t position = 0;
-  for (auto _ : state) {
-    StepView view;
-    view.logits = row();
-    view.statistics = &statistics;
-    view.shared = &shared;
-    benchmark::DoNotOptimize(sampler->decide(view, own.get(), Draws(1, position++)));
-  }
-  state.SetLabel(kChains[state.range(0)]);
+  uint64_t key = 0;
+  for (auto _ : state)
+    benchmark::DoNotOptimize(
+        sampler->decide(view_of(statistics, &shared), own.get(), Draws(key++, 7)));
+  state.SetLabel(family.yaml);
 }
-BENCHMARK(further_request)->DenseRange(0, std::size(kChains) - 1);
+BENCHMARK(further_repeat)->DenseRange(0, std::size(kFamilies) - 1);
 
 void top_40(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(top_logits(row(), kKept));

@@ -20,6 +20,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 EAGER = ("transformers-float32", "transformers-bfloat16")
 LLAMA = ("llama.cpp-f16", "llama.cpp-bf16")
+OURS = ("ours-float32", "ours-bfloat16")
+STATISTICS = "+statistics"
 
 
 class Worker:
@@ -89,32 +91,39 @@ def report(config, job, repeats):
         values = speed[engine]
         print(f"| {engine} | {spread(values['prefill'], 1)} | {spread(values['decode'], 1)} |")
     first = {engine: repeats[0][engine]["first_tokens"] for engine in engines}
-    odd = [engine for engine in engines if first[engine] != first["ours+statistics"]]
+    odd = [engine for engine in engines if first[engine] != first[engines[0]]]
     if odd:
-        print(f"\nFirst tokens differ from ours: {', '.join(odd)}")
+        print(f"\nFirst tokens differ from those of {engines[0]}: {', '.join(odd)}")
 
     def best(names, phase):
         """Of each repeat the fastest of the engines present."""
         present = [speed[name][phase] for name in names if name in speed]
         return [max(values) for values in zip(*present)]
 
-    def ratio(phase, peers, ours="ours+statistics"):
-        return [a / b for a, b in zip(speed[ours][phase], best(peers, phase))]
-
     lines = {}
-    if any(name in speed for name in LLAMA):
-        lines["decode / best 16-bit llama.cpp"] = ratio("decode", LLAMA)
-        lines["prefill / best llama.cpp"] = ratio("prefill", (*LLAMA, "llama.cpp-f32"))
-    if any(name in speed for name in EAGER):
-        lines["decode / best eager transformers with attentions"] = ratio("decode", EAGER)
-    floors = [floor_seconds(config, job, repeat["roof"]) for repeat in repeats]
-    lines["decode / floor's speed"] = [
-        rate * floor / job["batch"]
-        for rate, floor in zip(speed["ours+statistics"]["decode"], floors)
-    ]
-    if "ours" in speed:
-        pairs = zip(speed["ours"]["decode"], speed["ours+statistics"]["decode"])
-        lines["statistics' own cost, %"] = [100 * (off / on - 1) for off, on in pairs]
+    for ours in (name for name in OURS if name in speed):
+        with_statistics = speed[ours + STATISTICS]
+
+        def ratio(phase, peers):
+            return [a / b for a, b in zip(with_statistics[phase], best(peers, phase))]
+
+        if any(name in speed for name in LLAMA):
+            lines[f"{ours}: decode / best 16-bit llama.cpp"] = ratio("decode", LLAMA)
+            lines[f"{ours}: prefill / best llama.cpp"] = ratio(
+                "prefill", (*LLAMA, "llama.cpp-f32")
+            )
+        if any(name in speed for name in EAGER):
+            lines[f"{ours}: decode / best eager transformers with attentions"] = ratio(
+                "decode", EAGER
+            )
+        if ours == "ours-float32":  # the arithmetic whose rate is measured
+            floors = [floor_seconds(config, job, repeat["roof"]) for repeat in repeats]
+            lines[f"{ours}: decode / floor's speed"] = [
+                rate * floor / job["batch"]
+                for rate, floor in zip(with_statistics["decode"], floors)
+            ]
+        pairs = zip(speed[ours]["decode"], with_statistics["decode"])
+        lines[f"{ours}: statistics' own cost, %"] = [100 * (off / on - 1) for off, on in pairs]
     print("\n| ratio | median [range] |\n|---|---|")
     for name, values in lines.items():
         print(f"| {name} | {spread(values)} |")
@@ -130,6 +139,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="Hugging Face folder, 16-bit weights")
     parser.add_argument("--bench", required=True, help="the built bench_decode")
+    parser.add_argument("--ours", nargs="+", default=[*OURS], choices=OURS)
     parser.add_argument("--peers", nargs="*", default=[*LLAMA, *EAGER])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 16, 64])
     parser.add_argument("--prompt", nargs="+", type=int, default=[128, 512])
@@ -142,7 +152,12 @@ def main():
 
     with open(os.path.join(args.model, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
-    ours = Worker([args.bench, args.model, "--threads", str(args.threads)], args.verbose)
+    common = [args.bench, args.model, "--threads", str(args.threads)]
+    ours = {
+        name: Worker([*common, "--dtype", name.removeprefix("ours-")], args.verbose)
+        for name in args.ours
+    }
+    roof = next(iter(ours.values()))
     script = os.path.join(HERE, "peer_workers.py")
     peers = {
         name: Worker([sys.executable, script, name, args.model, str(args.threads)], args.verbose)
@@ -154,11 +169,10 @@ def main():
             job = {"batch": batch, "prompt": prompt, "new": args.new}
             repeats = []
             for _ in range(args.repeats):
-                repeat = {
-                    "roof": ours.ask({"roof": True}),
-                    "ours": ours.ask({**job, "statistics": False}),
-                    "ours+statistics": ours.ask({**job, "statistics": True}),
-                }
+                repeat = {"roof": roof.ask({"roof": True})}
+                for name, worker in ours.items():
+                    repeat[name] = worker.ask({**job, "statistics": False})
+                    repeat[name + STATISTICS] = worker.ask({**job, "statistics": True})
                 for name, worker in peers.items():
                     repeat[name] = worker.ask({**job, "statistics": True})
                 repeats.append(repeat)
@@ -167,7 +181,7 @@ def main():
             if args.output:  # after each work, so that an interrupted run leaves what it has
                 with open(args.output, "w", encoding="utf-8") as file:
                     json.dump(measured, file, indent=1)
-    for worker in (ours, *peers.values()):
+    for worker in (*ours.values(), *peers.values()):
         worker.close()
 
 

@@ -71,7 +71,7 @@ namespace {
 
 Probe probe() {
 #if HWY_TARGETS & HWY_AVX3
-  if (cpu_path() == CpuPath::kAvx512) return N_AVX3::kProbe;
+  if (cpu_path() >= CpuPath::kAvx512) return N_AVX3::kProbe;
 #endif
 #if HWY_TARGETS & HWY_AVX2
   if (cpu_path() == CpuPath::kAvx2) return N_AVX2::kProbe;

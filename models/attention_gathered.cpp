@@ -1,0 +1,172 @@
+#include "models/attention_gathered.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "models/kv_cache.h"
+#include "models/score_statistics.h"
+
+namespace surprisal {
+namespace {
+
+constexpr int64_t kMaxGathered = int64_t{1} << 28;  // floats: 1 GiB of keys, as much of values
+
+int64_t blocks_of(const AttentionRow& row) {
+  return (row.first + row.count + KVCache::kBlockTokens - 1) / KVCache::kBlockTokens;
+}
+
+at::Tensor indices(const std::vector<int64_t>& values, at::Device device) {
+  return at::tensor(values, at::kLong).to(device);
+}
+
+/// The rows' keys or values in order of position.  @return [B, K, S, D] float32
+at::Tensor gather(const at::Tensor& cache, const at::Tensor& blocks, int64_t rows) {
+  const int64_t kv_heads = cache.size(1), dim = cache.size(3);
+  return cache.index_select(0, blocks)
+      .view({rows, -1, kv_heads, KVCache::kBlockTokens, dim})
+      .transpose(1, 2)
+      .reshape({rows, kv_heads, -1, dim})
+      .to(at::kFloat);
+}
+
+/// The part of a record that some of the selected queries fill in: those of one row.
+AttentionRecord part_of(const AttentionRecord& record, int64_t first, int64_t count) {
+  const auto part = [&](const at::Tensor& whole) {
+    return whole.defined() ? whole.narrow(0, first, count) : at::Tensor();
+  };
+  return {.all_queries = record.all_queries,
+          .per_head = part(record.per_head),
+          .per_layer = part(record.per_layer),
+          .padded_slots = record.padded_slots,
+          .padded_head = part(record.padded_head),
+          .padded_mean_abs_deviation = part(record.padded_mean_abs_deviation)};
+}
+
+/// Space like that of the selected queries, for `count` of them.
+AttentionRecord space_like(const AttentionRecord& record, int64_t count) {
+  const auto like = [&](const at::Tensor& whole) {
+    if (!whole.defined()) return at::Tensor();
+    std::vector<int64_t> sizes = whole.sizes().vec();
+    sizes[0] = count;
+    return at::empty(sizes, whole.options());
+  };
+  return {.per_head = like(record.per_head),
+          .per_layer = like(record.per_layer),
+          .padded_slots = record.padded_slots,
+          .padded_head = like(record.padded_head),
+          .padded_mean_abs_deviation = like(record.padded_mean_abs_deviation)};
+}
+
+void scatter(const AttentionRecord& from, const at::Tensor& selected, const AttentionRecord& to) {
+  const auto put = [&](const at::Tensor& source, at::Tensor target) {
+    if (target.defined()) target.index_copy_(0, selected, source);
+  };
+  put(from.per_head, to.per_head);
+  put(from.per_layer, to.per_layer);
+  put(from.padded_head, to.padded_head);
+  put(from.padded_mean_abs_deviation, to.padded_mean_abs_deviation);
+}
+
+}  // namespace
+
+GatheredAttention::GatheredAttention(std::span<const AttentionRow> rows, bool all_queries,
+                                     int64_t kv_width, at::Device device)
+    : device_(device) {
+  std::vector<size_t> single;
+  int64_t selected = 0;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    (rows[i].count == 1 ? single : others_).push_back(i);
+    selected_.push_back(selected);
+    selected += all_queries ? rows[i].count : 1;
+  }
+  // Rows of like length together: padding is what they differ by.
+  std::stable_sort(single.begin(), single.end(),
+                   [&](size_t a, size_t b) { return blocks_of(rows[a]) > blocks_of(rows[b]); });
+  for (size_t begin = 0; begin < single.size();) {
+    const int64_t width = blocks_of(rows[single[begin]]);
+    const int64_t fit =
+        std::max<int64_t>(1, kMaxGathered / (width * KVCache::kBlockTokens * kv_width));
+    const size_t end = std::min(single.size(), begin + static_cast<size_t>(fit));
+    std::vector<int64_t> queries, places, blocks, lengths;
+    for (size_t i = begin; i < end; ++i) {
+      const AttentionRow& row = rows[single[i]];
+      queries.push_back(row.begin);
+      places.push_back(selected_[single[i]]);
+      lengths.push_back(row.first + row.count);
+      const auto own = row.blocks.first(static_cast<size_t>(blocks_of(row)));
+      blocks.insert(blocks.end(), own.begin(), own.end());
+      blocks.resize(blocks.size() + static_cast<size_t>(width) - own.size(), own.front());
+    }
+    groups_.push_back({{single.begin() + static_cast<ptrdiff_t>(begin),
+                        single.begin() + static_cast<ptrdiff_t>(end)},
+                       indices(queries, device),
+                       indices(places, device),
+                       indices(blocks, device),
+                       indices(lengths, device).unsqueeze(1)});
+    begin = end;
+  }
+}
+
+at::Tensor GatheredAttention::attend(const AttentionInput& input,
+                                     const AttentionRecord& record) const {
+  at::Tensor output = at::empty_like(input.q);
+  std::vector<at::Tensor> maps(record.maps == nullptr ? 0 : input.rows.size());
+  for (const Group& group : groups_) attend_group(group, input, record, maps, output);
+  for (const size_t i : others_) {
+    AttentionRow row = input.rows[i];
+    const at::Tensor q = input.q.narrow(0, row.begin, row.count);
+    at::Tensor out = output.narrow(0, row.begin, row.count);
+    row.begin = 0;
+    AttentionRecord part = part_of(record, selected_[i], record.all_queries ? row.count : 1);
+    std::vector<at::Tensor> map;
+    if (record.maps != nullptr) part.maps = &map;
+    out.copy_(attention_reference(
+        {q, input.keys, input.values, {&row, 1}, input.window, input.scale}, part));
+    if (record.maps != nullptr) maps[i] = std::move(map.front());
+  }
+  if (record.maps != nullptr) record.maps->insert(record.maps->end(), maps.begin(), maps.end());
+  return output;
+}
+
+void GatheredAttention::attend_group(const Group& group, const AttentionInput& input,
+                                     const AttentionRecord& record, std::span<at::Tensor> maps,
+                                     at::Tensor& output) const {
+  const auto rows = static_cast<int64_t>(group.rows.size());
+  const int64_t heads = input.q.size(1), dim = input.q.size(2);
+  const int64_t kv_heads = input.keys.size(1), per_kv = heads / kv_heads;
+  const at::Tensor k = gather(input.keys, group.blocks, rows);  // [B, K, S, D]
+  const at::Tensor q =
+      input.q.index_select(0, group.queries).to(at::kFloat).view({rows, kv_heads, per_kv, dim});
+  const at::Tensor raw = q.matmul(k.transpose(2, 3)) * input.scale;       // [B, K, G, S]
+  const at::Tensor scores = raw.view({rows, heads, -1}).transpose(0, 1);  // [H, B, S]
+  const at::Tensor key =
+      at::arange(scores.size(2), at::TensorOptions(at::kLong).device(device_)).unsqueeze(0);
+  at::Tensor visible = key < group.lengths;  // [B, S]
+  if (input.window > 0) visible = visible.logical_and(key >= group.lengths - input.window);
+  const at::Tensor hidden = visible.logical_not();
+  const at::Tensor weights =
+      scores.masked_fill(hidden, -std::numeric_limits<float>::infinity()).softmax(-1);
+  // A weight of 0 would not keep out NaN, and places that are not in use may hold it.
+  const at::Tensor v =
+      gather(input.values, group.blocks, rows).masked_fill(hidden.view({rows, 1, -1, 1}), 0);
+  const at::Tensor sums =
+      weights.transpose(0, 1).reshape({rows, kv_heads, per_kv, -1}).matmul(v);  // [B, K, G, D]
+  output.index_copy_(0, group.queries, sums.view({rows, heads, dim}).to(output.scalar_type()));
+
+  const AttentionRecord part = space_like(record, rows);
+  if (part.wants_statistics())
+    write_score_statistics(scores, visible, part.per_head, part.per_layer);
+  if (part.padded_head.defined())
+    write_padded_statistics(scores, visible, part.padded_slots, part.padded_head,
+                            part.padded_mean_abs_deviation);
+  if (part.wants_selected()) scatter(part, group.selected, record);
+  for (size_t b = 0; b < group.rows.size() && !maps.empty(); ++b) {
+    const AttentionRow& row = input.rows[group.rows[b]];
+    maps[group.rows[b]] =
+        weights.select(1, static_cast<int64_t>(b)).narrow(1, 0, row.first + row.count).unsqueeze(1);
+  }
+}
+
+}  // namespace surprisal
