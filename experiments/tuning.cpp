@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <set>
 
 #include "experiments/config_tree.h"
 #include "experiments/run_directory.h"
+#include "experiments/text_table.h"
 
 namespace surprisal {
 namespace {
@@ -88,19 +88,13 @@ size_t shared_problems(const Plan& plan, const Cell& cell, const Plan& tuning) {
       }));
 }
 
-std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
-  return text;
-}
-
 std::string choice_text(const TunedCell& tuned, const TuneSpec& spec, size_t shared) {
   if (tuned.rivals == 1) return "not tuned";
   std::string text = "chosen from " + std::to_string(tuned.rivals) + " settings on " +
                      std::to_string(tuned.questions) + " problems of '" + spec.split + "', ";
   if (spec.matches(tuned.sampler))
-    return text + "intervention rate " + percent(tuned.intervention_rate) + " where " +
-           percent(spec.intervention_rate) + " was wanted";
+    return text + "intervention rate " + fixed(100 * tuned.intervention_rate, 2) + " % where " +
+           fixed(100 * spec.intervention_rate, 2) + " % was wanted";
   text += scorer_name(spec);
   if (shared > 0)
     text += "; " + std::to_string(shared) +

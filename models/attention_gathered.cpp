@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "models/batch.h"
 #include "models/kv_cache.h"
 #include "models/score_statistics.h"
 
@@ -15,10 +16,6 @@ constexpr int64_t kMaxGathered = int64_t{1} << 28;  // floats: 1 GiB of keys, as
 
 int64_t blocks_of(const AttentionRow& row) {
   return (row.first + row.count + KVCache::kBlockTokens - 1) / KVCache::kBlockTokens;
-}
-
-at::Tensor indices(const std::vector<int64_t>& values, at::Device device) {
-  return at::tensor(values, at::kLong).to(device);
 }
 
 /// The rows' keys or values in order of position.  @return [B, K, S, D] float32

@@ -1,6 +1,7 @@
 #include "models/batch.h"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 
 #include <algorithm>
 #include <unordered_set>
@@ -63,6 +64,11 @@ Batch make_batch(std::span<const ModelRow> rows, KVCache& cache, const ForwardRe
     if (before_gap < count) batch.ranges.push_back({first + before_gap + 1, count - before_gap});
   }
   return batch;
+}
+
+at::Tensor indices(const std::vector<int64_t>& values, at::Device device) {
+  // A copy even on the CPU: the vector may be gone before the tensor.
+  return at::tensor(values, at::kLong).to(device);
 }
 
 void advance(std::span<const ModelRow> rows, KVCache& cache) {

@@ -30,6 +30,9 @@ struct Batch {
 Batch make_batch(std::span<const ModelRow> rows, KVCache& cache, const ForwardRequest& request,
                  const ModelConfig& config);
 
+/// Row numbers and the like, on the device; a copy even on the CPU.
+at::Tensor indices(const std::vector<int64_t>& values, at::Device device);
+
 /// For the end of a successful pass: the cache now holds the rows' tokens.
 void advance(std::span<const ModelRow> rows, KVCache& cache);
 

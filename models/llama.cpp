@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "models/attention_gathered.h"
@@ -12,18 +13,13 @@ namespace surprisal {
 
 struct Llama::Step {
   const Batch& batch;
-  at::Tensor token_ids;                ///< [N] int64
-  at::Tensor block_numbers, offsets;   ///< [N] int64: where each token's key and value go
-  RotaryEmbedding::Rotation rotation;  ///< [N, 1, D]
-  GatheredAttention attention;
+  at::Tensor token_ids;                        ///< [N] int64
+  at::Tensor block_numbers, offsets;           ///< [N] int64: where each token's key and value go
+  RotaryEmbedding::Rotation rotation;          ///< [N, 1, D]
+  std::optional<GatheredAttention> attention;  ///< none on a CPU: the plain form
 };
 
 namespace {
-
-at::Tensor indices(const std::vector<int64_t>& values, at::Device device) {
-  // A copy even on the CPU: the vector may be gone before the tensor.
-  return at::tensor(values, at::kLong).to(device);
-}
 
 /// @param values  [N, ...];  @return index of the first row holding NaN or +inf, or -1
 int64_t first_bad_row(const at::Tensor& values) {
@@ -43,13 +39,16 @@ Llama::Llama(const std::string& folder, ModelConfig config, at::ScalarType dtype
       weights_(load_llama_weights(folder, config_, dtype_, device_)) {}
 
 Llama::Step Llama::make_step(const Batch& batch, bool all_queries) const {
+  std::optional<GatheredAttention> attention;
+  if (!device_.is_cpu())  // there the plain form serves, as the oracle of models/cpu
+    attention.emplace(batch.rows, all_queries, config_.num_key_value_heads * config_.head_dim,
+                      device_);
   return {.batch = batch,
           .token_ids = indices(batch.token_ids, device_),
           .block_numbers = indices(batch.block_numbers, device_),
           .offsets = indices(batch.offsets, device_),
           .rotation = rotary_.at_positions(batch.ranges, dtype_),
-          .attention = {batch.rows, all_queries, config_.num_key_value_heads * config_.head_dim,
-                        device_}};
+          .attention = std::move(attention)};
 }
 
 at::Tensor Llama::attend(const at::Tensor& x, int64_t layer, const Step& step, KVCache& cache,
@@ -73,9 +72,8 @@ at::Tensor Llama::attend(const at::Tensor& x, int64_t layer, const Step& step, K
                              .rows = step.batch.rows,
                              .window = config_.attention_windows[static_cast<size_t>(layer)],
                              .scale = 1 / std::sqrt(static_cast<double>(config_.head_dim))};
-  // On a CPU, as the oracle of models/cpu: the plain form.
   const at::Tensor mixed =
-      device_.is_cpu() ? attention_reference(input, record) : step.attention.attend(input, record);
+      !step.attention ? attention_reference(input, record) : step.attention->attend(input, record);
   return part.o_proj(mixed.view({tokens, heads * config_.head_dim}));
 }
 
