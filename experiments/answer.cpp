@@ -53,12 +53,13 @@ Answer::Answer(const Answer& parent, Sampler::Base base)
       needs_(base.sampler->needs()),
       walk_(parent.walk_),
       state_(std::move(base.state)),
-      snapshots_(parent.snapshots_.size()),
       bans_(parent.bans_),
       attempts_(parent.attempts_),
       next_path_(parent.next_path_),
       ledger_(*setting_.config) {
   ++tree_->requests;
+  for (const auto& snapshot : parent.snapshots_)
+    snapshots_.push_back(parent.request_.sampler->base(snapshot.get()).state);
   request_.sampler = base.sampler;
   request_.counterfactual = {};
   needs_.attention = parent.needs_.attention;

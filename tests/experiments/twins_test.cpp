@@ -102,6 +102,30 @@ TEST(Twins, OnlyTheActionsNamedAreTried) {
               }).twins.empty());
 }
 
+TEST(Twins, TakeBackTokensWithTheMemoryTheBaseChainHadThen) {
+  const LetterTokenizer tokenizer(8);
+  const auto sampler = create_sampler(
+      builtin_samplers(),
+      YAML::Load("{type: quadrant, entropy_cut: 1.0, varentropy_cut: 100, high_low: rewind, "
+                 "rewind: {tokens: 2, max_per_answer: 1, cooldown: 0}, "
+                 "base: {steps: [{mirostat_v2: {tau: 3}}]}}"),
+      "sampler", "test", {.tokenizer = &tokenizer, .vocab_size = 8}, nullptr);
+  // Sure of "bc", then unsure; after "a" instead sure of "d".
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    if (generated.empty()) return {{1, 0.9}, {0, 0.1}};
+    if (generated[0] == 0) return {{3, 1.0}};
+    if (generated.size() == 1) return {{2, 1.0}};
+    return {{0, 0.3}, {2, 0.25}, {3, 0.25}, {4, 0.2}};
+  });
+  const GenerationResult result = answer(model, *sampler, [](GenerationRequest& request) {
+    request.counterfactual = {1, {ActionKind::kRewind}};
+  });
+  ASSERT_EQ(result.twins.size(), 1u);
+  EXPECT_EQ(result.twins[0].treated.response, "addddd");
+  EXPECT_EQ(result.twins[0].untreated.response.substr(0, 2), "bc");
+  EXPECT_EQ(result.response, "addddd");
+}
+
 TEST(Twins, DoNotDependOnBatchOrMemory) {
   const HandMadeModel model(unsure_at_first);
   const auto sampler = thinker();

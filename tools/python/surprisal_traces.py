@@ -23,6 +23,7 @@ import numpy as np
 FORMAT = "surprisal-trace"
 FORMAT_VERSION = 1
 TABLES = ("cells", "samples", "tokens", "branches", "branch_tokens", "events", "nodes")
+OPTIONAL_TABLES = ("twins",)  # of experiments with `counterfactual`
 
 
 class TraceError(Exception):
@@ -67,11 +68,12 @@ def _values(dataset):
 def load_arrays(run):
     """A namespace with a dict of numpy columns for each table; enumerations as arrays of names.
 
-    Beside the tables: attributes, config_yaml, manifest (a dict), and samples["response"].
+    Beside the tables: their names (tables), attributes, config_yaml, manifest (a dict), and samples["response"].
     """
     with _open(run) as trace:
         result = types.SimpleNamespace()
-        for table in TABLES:
+        result.tables = (*TABLES, *(table for table in OPTIONAL_TABLES if table in trace))
+        for table in result.tables:
             columns = {}
             for name, dataset in trace[table].items():
                 names = _names(dataset)
@@ -106,7 +108,7 @@ def load(run):
         ) from error
     result = load_arrays(run)
     with _open(run) as trace:
-        for table in TABLES:
+        for table in result.tables:
             arrays, columns = {}, {}
             for name, values in getattr(result, table).items():
                 if values.ndim > 1:
@@ -133,7 +135,7 @@ def main():
     except (TraceError, ImportError) as error:
         print(f"surprisal_traces: error: {error}", file=sys.stderr)
         return 1
-    for table in TABLES:
+    for table in run.tables:
         frame = getattr(run, table)
         print(f"\n{table}: {len(frame)} rows\n{frame.head()}")
     return 0
