@@ -12,7 +12,6 @@
 // The first of these compiles this file anew for each target.
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
 // clang-format on
@@ -20,6 +19,8 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include "models/cpu/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace surprisal {
@@ -65,7 +66,7 @@ void score(const ChunkCall& call) {
     constexpr int64_t kBlocks = std::max<int64_t>(1, V * kLanes / kBlockKeys);
     const float* const* const values = call.values + first * kLanes / kBlockKeys;
     for (int64_t d = 0; d < call.dim; ++d) {
-      for (int64_t b = 0; b < kBlocks; ++b) hwy::Prefetch(values[b] + d * kLineFloats);
+      for (int64_t b = 0; b < kBlocks; ++b) prefetch_to_l2(values[b] + d * kLineFloats);
       Vector k[V];
       for (int v = 0; v < V; ++v) k[v] = hn::Load(Floats(), keys[v] + d * kBlockKeys);
       for (int r = 0; r < R; ++r) {
@@ -160,7 +161,7 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
     const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
     for (int64_t j = 0; j < keys; ++j) {
       if (column == 0 && next != nullptr) {
-        for (int64_t i = 0; i < call.dim; i += kLineFloats) hwy::Prefetch(next + i);
+        for (int64_t i = 0; i < call.dim; i += kLineFloats) prefetch_to_l2(next + i);
         next += call.dim;
       }
       Vector x[V];

@@ -1,7 +1,6 @@
 #include "models/cpu/bfloat16_kernels.h"
 
 #include <hwy/base.h>
-#include <hwy/cache_control.h>
 
 #if HWY_ARCH_X86
 #include <immintrin.h>
@@ -10,6 +9,8 @@
 #include <cstddef>
 #include <cstring>
 #include <utility>
+
+#include "models/cpu/prefetch.h"
 
 // Highway 1.0 has no target with these instructions.
 HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
@@ -26,6 +27,8 @@ constexpr int64_t kInputBlock = 1536;
 constexpr int64_t kPairBytes = 4 * kPanel;
 // Bytes ahead of the loads. Hardware prefetchers stop at 4 KiB pages.
 constexpr int64_t kPrefetch = 8192;
+// Rows of a tile up to which memory limits it, not arithmetic.
+constexpr int kFewRows = 4;
 
 // Adds `pairs` pairs of inputs of R rows to `sums`, [R][kPanel], or for the first inputs sets it.
 // @param x      pairs, `stride` of them from row to row
@@ -42,7 +45,7 @@ void tile(const std::byte* weights, const std::byte* fetch, int64_t fetch_step, 
   for (int64_t k = 0; k < pairs; ++k) {
     __m512bh w[kVectors];
     for (int v = 0; v < kVectors; ++v) {
-      hwy::Prefetch(fetch + v * 64);
+      prefetch_weights<R <= kFewRows>(fetch + v * 64);
       w[v] = reinterpret_cast<__m512bh>(_mm512_load_si512(weights + v * 64));
     }
     for (int r = 0; r < R; ++r) {

