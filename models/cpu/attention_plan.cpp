@@ -11,7 +11,7 @@ std::span<const int64_t> AttentionPlan::blocks(const Query& query, int64_t chunk
 }
 
 void AttentionPlan::make(const Batch& of, int64_t begin, int64_t end, bool keep_selected,
-                         bool keep_all, Heads heads, int64_t tile_rows) {
+                         bool keep_all, Heads heads, int64_t tile_rows, size_t ranks) {
   batch = &of;
   queries.clear();
   items.clear();
@@ -29,6 +29,16 @@ void AttentionPlan::make(const Batch& of, int64_t begin, int64_t end, bool keep_
     }
     add_items(chunk, present, heads, tile_rows);
   }
+  spread_items(ranks);
+}
+
+// A row's last chunk, shorter than the others, came at the end of the list.
+void AttentionPlan::spread_items(size_t ranks) {
+  spread_.clear();
+  for (size_t first = 0; first < ranks; ++first) {
+    for (size_t i = first; i < items.size(); i += ranks) spread_.push_back(items[i]);
+  }
+  items.swap(spread_);
 }
 
 void AttentionPlan::add_queries(int64_t begin, int64_t end, bool keep_selected, bool keep_all,

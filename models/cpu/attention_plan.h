@@ -38,8 +38,9 @@ struct AttentionPlan {
 
   /// Plans for tokens [begin, end) of the batch, which must outlive the step.
   /// @param keep_selected, keep_all  whose weights stay after the sums
+  /// @param ranks  that share the items, each a part of the list
   void make(const Batch& batch, int64_t begin, int64_t end, bool keep_selected, bool keep_all,
-            Heads heads, int64_t tile_rows);
+            Heads heads, int64_t tile_rows, size_t ranks);
 
   const Batch* batch = nullptr;
   std::vector<Query> queries;
@@ -58,6 +59,9 @@ struct AttentionPlan {
   void add_queries(int64_t begin, int64_t end, bool keep_selected, bool keep_all, int64_t heads);
   /// @param present  the queries that reach into the chunk
   void add_items(int64_t chunk, std::vector<int32_t>& present, Heads heads, int64_t tile_rows);
+  /// Orders the items so that each rank's part of them is every `ranks`-th.
+  void spread_items(size_t ranks);
+  std::vector<Item> spread_;
 };
 
 }  // namespace surprisal

@@ -94,7 +94,7 @@ void run_panel(const PackedShape& shape, const LinearCall& call, int64_t first_r
                int64_t panel) {
   alignas(64) float sums[kRowBlock * kPanel];
   const auto* const weights =
-      static_cast<const std::byte*>(call.weights) + panel * shape.panel_bytes();
+      static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
   const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;  // of sizes that differ by at most one
   const int64_t pairs = (shape.in + 1) / 2;
   for (int64_t k = 0; k < pairs; k += kInputBlock / 2) {

@@ -12,7 +12,7 @@ namespace surprisal {
 namespace {
 
 // Enough rows to use the products' tiles fully while a slab's activations stay in the caches.
-constexpr int64_t kSlabTokens = 256;
+constexpr int64_t kSlabTokens = 192;
 constexpr int64_t kSlabScratchFloats = int64_t{16} << 20;
 constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
 
@@ -69,12 +69,10 @@ void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest
     attention_.plan(batch, slab.begin, slab.end, keep_selected, keep_all);
     team_.run([&](WorkShare share) {
       embed(slab, share);
-      team_.wait();
       for (int64_t layer = 0; layer < model_.layers(); ++layer) {
         run_layer(layer, slab, cache, request, result.attention, share);
         if (!request.check_layers) continue;
         check(layer, slab, share);
-        team_.wait();
       }
       if (request.logits) run_head(slab, result.logits, share);
     });
@@ -130,122 +128,115 @@ void CpuStep::prepare_rotation(const Batch& batch) {
 }
 
 void CpuStep::embed(const Slab& slab, WorkShare share) {
-  for (int64_t i = share.begin(slab.tokens()); i < share.end(slab.tokens()); ++i) {
+  team_.stage(share, slab.tokens(), [&](int64_t i) {
     model_.embed(slab.batch.token_ids[static_cast<size_t>(slab.begin + i)], hidden_.row(i));
-  }
+  });
 }
 
 void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
                         const ForwardRequest& request, const AttentionOutput& wanted,
                         WorkShare share) {
   const PackedLlama::Layer& layer = model_.layer(index);
-  const int64_t rows = slab.tokens();
+  const int64_t rows = slab.tokens(), heads = config_.num_attention_heads;
   const RaggedAttention::Layer attention = attention_layer(index, cache, request, wanted);
-  const bool compares = attention.compares() || attention.maps != nullptr;
 
-  normalise(layer.input_norm, rows, share);
-  team_.wait();
-  layer.q.forward(normed_.input(), rows, output(q_), share);
-  layer.k.forward(normed_.input(), rows, output(k_), share);
-  layer.v.forward(normed_.input(), rows, output(v_), share);
-  team_.wait();
-  place(index, slab, cache, share);
-  team_.wait();
-  attention_.attend(attention, share);
-  team_.wait();
-  attention_.merge(attention, share);
-  finish_merged(rows, share);
-  team_.wait();
-  if (compares) attention_.compare(attention, share);
-  layer.o.forward(mixed_.input(), rows, output(hidden_), share, PackedLinear::Store::kAdd);
-  team_.wait();
-  if (compares) attention_.finish(attention, share);
-  normalise(layer.post_attention_norm, rows, share);
-  team_.wait();
-  layer.gate.forward(normed_.input(), rows, gate_.output(), share);
-  layer.up.forward(normed_.input(), rows, output(up_), share);
-  const auto [begin, end] = layer.gate.outputs_of(share);
-  const int64_t columns = (end == config_.intermediate_size ? padded(end) : end) - begin;
+  team_.stage(share, rows, [&](int64_t i) { normalise(hidden_.row(i), layer.input_norm, i); });
+  team_.stage(share, layer.q.pieces() + layer.k.pieces() + layer.v.pieces(), [&](int64_t piece) {
+    for (const auto& [product, to] :
+         {std::pair{&layer.q, &q_}, std::pair{&layer.k, &k_}, std::pair{&layer.v, &v_}}) {
+      if (piece < product->pieces()) {
+        return product->forward_piece(normed_.input(), rows, output(*to), piece);
+      }
+      piece -= product->pieces();
+    }
+  });
+  team_.stage(share, rows * config_.num_key_value_heads,
+              [&](int64_t piece) { place(index, slab, cache, piece); });
+  team_.stage(share, attention_.attend_pieces(),
+              [&](int64_t piece) { attention_.attend(attention, piece, share.rank); });
+  team_.stage(share, attention_.merge_pieces(), [&](int64_t piece) {
+    attention_.merge(attention, piece);
+    const int64_t row = piece / heads, begin = piece % heads * config_.head_dim;
+    mixed_.finish(row, begin, begin + config_.head_dim);
+  });
+  team_.stage(share, layer.o.pieces() + attention_.compare_pieces(attention), [&](int64_t piece) {
+    if (piece >= layer.o.pieces()) return attention_.compare(attention, piece - layer.o.pieces());
+    layer.o.forward_piece(mixed_.input(), rows, output(hidden_), piece, PackedLinear::Store::kAdd);
+  });
+  team_.stage(share, rows + attention_.finish_pieces(attention), [&](int64_t piece) {
+    if (piece >= rows) return attention_.finish(attention, piece - rows);
+    normalise(hidden_.row(piece), layer.post_attention_norm, piece);
+  });
+  team_.stage(share, layer.gate_and_up.first.pieces(),
+              [&](int64_t piece) { expand(layer, rows, piece); });
+  team_.stage(share, layer.down.pieces(), [&](int64_t piece) {
+    layer.down.forward_piece(gate_.input(), rows, output(hidden_), piece,
+                             PackedLinear::Store::kAdd);
+  });
+}
+
+void CpuStep::expand(const PackedLlama::Layer& layer, int64_t rows, int64_t piece) {
+  const auto& [gate, up] = layer.gate_and_up;
+  gate.forward_piece(normed_.input(), rows, gate_.output(), piece);
+  up.forward_piece(normed_.input(), rows, output(up_), piece);
+  const auto [begin, end] = gate.outputs_of_piece(piece);
   for (int64_t i = 0; i < rows; ++i) {
-    vector_.silu_multiply(gate_.row(i) + begin, up_.row(i) + begin, columns);
+    vector_.silu_multiply(gate_.row(i) + begin, up_.row(i) + begin, padded(end - begin));
     gate_.finish(i, begin, end);
   }
-  team_.wait();
-  layer.down.forward(gate_.input(), rows, output(hidden_), share, PackedLinear::Store::kAdd);
-  team_.wait();
 }
 
-void CpuStep::normalise(const float* weight, int64_t rows, WorkShare share) {
-  for (int64_t i = share.begin(rows); i < share.end(rows); ++i) {
-    normalise_row(hidden_.row(i), weight, i);
-  }
-}
-
-void CpuStep::normalise_row(const float* from, const float* weight, int64_t row) {
+void CpuStep::normalise(const float* from, const float* weight, int64_t row) {
   vector_.rms_norm(from, weight, config_.hidden_size, static_cast<float>(config_.rms_norm_eps),
                    normed_.row(row));
   normed_.finish(row, 0, config_.hidden_size);
 }
 
-void CpuStep::finish_merged(int64_t rows, WorkShare share) {
-  const int64_t heads = config_.num_attention_heads, dim = config_.head_dim;
-  for (int64_t i = share.begin(rows * heads); i < share.end(rows * heads); ++i) {
-    mixed_.finish(i / heads, i % heads * dim, (i % heads + 1) * dim);
+void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece) {
+  const int64_t kv_heads = config_.num_key_value_heads, dim = config_.head_dim;
+  const int64_t group = config_.num_attention_heads / kv_heads;
+  const int64_t row = piece / kv_heads, kv_head = piece % kv_heads;
+  const auto token = static_cast<size_t>(slab.begin + row);
+  for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+    vector_.rotate(q_.row(row) + head * dim, cos_[token], sin_[token], dim);
   }
-}
-
-void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, WorkShare share) {
-  const int64_t heads = config_.num_attention_heads, kv_heads = config_.num_key_value_heads;
-  const int64_t dim = config_.head_dim, parts = heads + 2 * kv_heads;
-  float* const keys = cache.keys(layer).mutable_data_ptr<float>();
-  float* const values = cache.values(layer).mutable_data_ptr<float>();
-  const int64_t block_stride = cache.values(layer).stride(0);
-  const int64_t items = slab.tokens() * parts;
-  for (int64_t i = share.begin(items); i < share.end(items); ++i) {
-    const int64_t row = i / parts, part = i % parts;
-    const auto token = static_cast<size_t>(slab.begin + row);
-    if (part < heads) {
-      vector_.rotate(q_.row(row) + part * dim, cos_[token], sin_[token], dim);
-      continue;
-    }
-    const int64_t kv_head = (part - heads) % kv_heads;
-    const int64_t offset = slab.batch.offsets[token];
-    const int64_t at =
-        slab.batch.block_numbers[token] * block_stride + kv_head * KVCache::kBlockTokens * dim;
-    if (part < heads + kv_heads) {
-      float* const key = k_.row(row) + kv_head * dim;
-      vector_.rotate(key, cos_[token], sin_[token], dim);
-      for (int64_t d = 0; d < dim; ++d) keys[at + d * KVCache::kBlockTokens + offset] = key[d];
-    } else {
-      std::copy_n(v_.row(row) + kv_head * dim, dim, values + at + offset * dim);
-    }
-  }
+  float* const key = k_.row(row) + kv_head * dim;
+  vector_.rotate(key, cos_[token], sin_[token], dim);
+  const int64_t offset = slab.batch.offsets[token];
+  const int64_t at = slab.batch.block_numbers[token] * cache.values(layer).stride(0) +
+                     kv_head * KVCache::kBlockTokens * dim;
+  float* const keys = cache.keys(layer).mutable_data_ptr<float>() + at;
+  float* const values = cache.values(layer).mutable_data_ptr<float>() + at;
+  for (int64_t d = 0; d < dim; ++d) keys[d * KVCache::kBlockTokens + offset] = key[d];
+  std::copy_n(v_.row(row) + kv_head * dim, dim, values + offset * dim);
 }
 
 void CpuStep::run_head(const Slab& slab, const at::Tensor& logits, WorkShare share) {
   const int64_t queries = slab.queries(), vocabulary = config_.vocab_size;
-  for (int64_t i = share.begin(queries); i < share.end(queries); ++i) {
+  team_.stage(share, queries, [&](int64_t i) {
     const int64_t token = slab.batch.selected[static_cast<size_t>(slab.first_selected + i)];
-    normalise_row(hidden_.row(token - slab.begin), model_.final_norm(), i);
-  }
-  team_.wait();
+    normalise(hidden_.row(token - slab.begin), model_.final_norm(), i);
+  });
   float* const to = logits.mutable_data_ptr<float>() + slab.first_selected * vocabulary;
-  model_.head().forward(normed_.input(), queries, {to, vocabulary}, share);
-  const auto [begin, end] = model_.head().outputs_of(share);
-  for (int64_t i = 0; i < queries; ++i) {
-    if (vector_.is_bad(to + i * vocabulary + begin, end - begin)) {
-      lower_to(bad_query_, slab.first_selected + i);
+  const PackedLinear& head = model_.head();
+  team_.stage(share, head.pieces(), [&](int64_t piece) {
+    head.forward_piece(normed_.input(), queries, {to, vocabulary}, piece);
+    const auto [begin, end] = head.outputs_of_piece(piece);
+    for (int64_t i = 0; i < queries; ++i) {
+      if (vector_.is_bad(to + i * vocabulary + begin, end - begin)) {
+        lower_to(bad_query_, slab.first_selected + i);
+      }
     }
-  }
+  });
 }
 
 void CpuStep::check(int64_t layer, const Slab& slab, WorkShare share) {
-  for (int64_t i = share.begin(slab.tokens()); i < share.end(slab.tokens()); ++i) {
+  team_.stage(share, slab.tokens(), [&](int64_t i) {
     const float* const row = hidden_.row(i);
     const bool finite =
         std::all_of(row, row + config_.hidden_size, [](float x) { return std::isfinite(x); });
     if (!finite) lower_to(bad_layer_, layer);
-  }
+  });
 }
 
 RaggedAttention::Layer CpuStep::attention_layer(int64_t layer, const KVCache& cache,

@@ -18,10 +18,10 @@
 namespace surprisal {
 
 /// Carries batches through a Llama on the CPU in float32, or with its products in bfloat16: one run
-/// of the thread team for the whole network, with waits between its stages, on scratch that is
-/// allocated once. Every operation treats a token by itself and in a fixed order, so the bits of
-/// its logits and statistics depend neither on the other tokens of the batch, nor on prefill or
-/// decode, nor on the number of threads.
+/// of the thread team for the whole network, in stages, on scratch that is allocated once. Every
+/// operation treats a token by itself and in a fixed order, so the bits of its logits and
+/// statistics depend neither on the other tokens of the batch, nor on prefill or decode, nor on the
+/// number of threads.
 class CpuStep {
  public:
   /// Borrows the first three.
@@ -50,12 +50,13 @@ class CpuStep {
   void run_layer(int64_t layer, const Slab& slab, const KVCache& cache,
                  const ForwardRequest& request, const AttentionOutput& output, WorkShare share);
   void run_head(const Slab& slab, const at::Tensor& logits, WorkShare share);
-  void normalise(const float* weight, int64_t rows, WorkShare share);
+  /// The wide part of a layer's MLP: silu(gate) * up, a piece of the outputs.
+  void expand(const PackedLlama::Layer& layer, int64_t rows, int64_t piece);
   /// @param row  of normed_
-  void normalise_row(const float* from, const float* weight, int64_t row);
-  /// What the same share of RaggedAttention::merge() has written is final.
-  void finish_merged(int64_t rows, WorkShare share);
-  void place(int64_t layer, const Slab& slab, const KVCache& cache, WorkShare share);
+  void normalise(const float* from, const float* weight, int64_t row);
+  /// Rotates one token's queries and key of one key/value head, and writes key and value.
+  /// @param piece  tokens of the slab, key/value heads innermost
+  void place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece);
   void check(int64_t layer, const Slab& slab, WorkShare share);
   RaggedAttention::Layer attention_layer(int64_t layer, const KVCache& cache,
                                          const ForwardRequest& request,

@@ -96,7 +96,7 @@ HWY_INLINE void multiply_add(Vector (&acc)[R][V], const Vector (&w)[V], const fl
 // Sums `count` inputs for R rows and P neighbouring panels, block by block, and adds them to `sums`
 // (or, for the first inputs, sets it), one row of which is as wide as the panels.
 template <class Weight, int R, int P>
-void tile(const std::byte* weights, int64_t panel_bytes, const float* x, int64_t x_stride,
+void tile(const std::byte* weights, int64_t panel_step, const float* x, int64_t x_stride,
           int64_t count, float* sums, bool first) {
   constexpr int kVectors = P * kPanelVectors;
   Vector total[R][kVectors];  // stays in registers where R is small
@@ -109,7 +109,7 @@ void tile(const std::byte* weights, int64_t panel_bytes, const float* x, int64_t
   Vector w[kVectors];
   const auto load = [&](auto half) HWY_ATTR {
     for (int v = 0; v < kVectors; ++v) {
-      w[v] = half(weights + v / kPanelVectors * panel_bytes, v % kPanelVectors);
+      w[v] = half(weights + v / kPanelVectors * panel_step, v % kPanelVectors);
     }
   };
   for (int64_t begin = 0; begin < count; begin += kSumBlock) {
@@ -121,7 +121,7 @@ void tile(const std::byte* weights, int64_t panel_bytes, const float* x, int64_t
     for (int64_t k = begin; k + 2 <= end; k += 2) {
       for (int p = 0; p < P; ++p) {
         for (int64_t line = 0; line < Weight::kPairBytes; line += 64) {
-          prefetch_weights<R <= kFewRows>(weights + p * panel_bytes + kPrefetch + line);
+          prefetch_weights<R <= kFewRows>(weights + p * panel_step + kPrefetch + line);
         }
       }
       load(Weight::even);
@@ -172,7 +172,7 @@ void run_rows(const PackedShape& shape, const LinearCall& call, int64_t first_ro
   constexpr int64_t kWidth = P * kPanel;
   alignas(64) float sums[(P == 1 ? kRowBlock : kPairRows) * kWidth];
   const std::byte* weights =
-      static_cast<const std::byte*>(call.weights) + panel * shape.panel_bytes();
+      static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
   const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;  // of sizes that differ by at most one
   const int64_t step = tiles == 1 ? shape.in : kTileInputs;
   for (int64_t k = 0; k < shape.in; k += step) {
@@ -180,7 +180,7 @@ void run_rows(const PackedShape& shape, const LinearCall& call, int64_t first_ro
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t begin = rows * t / tiles, end = rows * (t + 1) / tiles;
       kTiles[static_cast<size_t>(end - begin - 1)](
-          weights, shape.panel_bytes(), call.x + (first_row + begin) * call.x_stride + k,
+          weights, shape.panel_step(), call.x + (first_row + begin) * call.x_stride + k,
           call.x_stride, count, sums + begin * kWidth, k == 0);
     }
     weights += step / 2 * Weight::kPairBytes;

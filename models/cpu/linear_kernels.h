@@ -26,13 +26,16 @@ struct PackedShape {
   int64_t in = 0, out = 0;
   int64_t panel = 0;  ///< outputs per panel, from LinearKernels
   WeightType type = WeightType::kFloat32;
+  int64_t matrices = 1;  ///< whose panels alternate in memory; this is one of them
 
   int64_t panels() const { return (out + panel - 1) / panel; }
   int64_t panel_bytes() const { return (in + 1) / 2 * 2 * panel * weight_bytes(type); }
+  /// From a panel to the next of the same matrix.
+  int64_t panel_step() const { return matrices * panel_bytes(); }
   int64_t bytes() const { return panels() * panel_bytes(); }
   /// Where weight (output, input) lies, counted in weights from the start.
   int64_t index(int64_t output, int64_t input) const {
-    const int64_t pair = (output / panel) * ((in + 1) / 2) + input / 2;
+    const int64_t pair = output / panel * matrices * ((in + 1) / 2) + input / 2;
     const int64_t lane = output % panel, odd = input % 2;
     return pair * 2 * panel + (type == WeightType::kBfloat16 ? lane * 2 + odd : odd * panel + lane);
   }

@@ -59,12 +59,25 @@ int64_t PackedLinear::packed_bytes(int64_t out, int64_t in, at::ScalarType dtype
          WeightArena::rounded(shape.panels() * shape.panel * 4);
 }
 
+PackedLinear::PackedLinear(const PackedShape& shape, std::byte* weights, bool bias,
+                           WeightArena& arena, CpuPath path)
+    : shape_(shape), kernels_(&linear_kernels(path)), weights_(weights) {
+  if (bias) bias_ = reinterpret_cast<float*>(arena.take(shape_.panels() * shape_.panel * 4));
+}
+
 PackedLinear::PackedLinear(int64_t out, int64_t in, at::ScalarType dtype, bool bias,
                            WeightArena& arena, CpuPath path)
-    : shape_(packed_shape(out, in, dtype, path)),
-      kernels_(&linear_kernels(path)),
-      weights_(arena.take(shape_.bytes())) {
-  if (bias) bias_ = reinterpret_cast<float*>(arena.take(shape_.panels() * shape_.panel * 4));
+    : PackedLinear(packed_shape(out, in, dtype, path),
+                   arena.take(packed_shape(out, in, dtype, path).bytes()), bias, arena, path) {}
+
+std::pair<PackedLinear, PackedLinear> PackedLinear::alternating(int64_t out, int64_t in,
+                                                                at::ScalarType dtype, bool bias,
+                                                                WeightArena& arena, CpuPath path) {
+  PackedShape shape = packed_shape(out, in, dtype, path);
+  shape.matrices = 2;
+  std::byte* const weights = arena.take(2 * shape.bytes());
+  return {PackedLinear(shape, weights, bias, arena, path),
+          PackedLinear(shape, weights + shape.panel_bytes(), bias, arena, path)};
 }
 
 void PackedLinear::pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share) {
@@ -80,23 +93,50 @@ void PackedLinear::pack(const at::Tensor& weight, const at::Tensor& bias, WorkSh
             bias_ + begin);
 }
 
+std::pair<int64_t, int64_t> PackedLinear::outputs_of_panels(Panels panels) const {
+  return {std::min(panels.first * shape_.panel, shape_.out),
+          std::min(panels.last * shape_.panel, shape_.out)};
+}
+
 std::pair<int64_t, int64_t> PackedLinear::outputs_of(WorkShare share) const {
-  const auto outputs = [&](int64_t panel) { return std::min(panel * shape_.panel, shape_.out); };
-  return {outputs(share.begin(shape_.panels())), outputs(share.end(shape_.panels()))};
+  return outputs_of_panels({share.begin(shape_.panels()), share.end(shape_.panels())});
+}
+
+std::pair<int64_t, int64_t> PackedLinear::outputs_of_piece(int64_t piece) const {
+  return outputs_of_panels(panels_of(piece));
+}
+
+int64_t PackedLinear::piece_panels() const {
+  constexpr int64_t kPieceOutputs = 32;  // the widest path's panel, two of AVX2's
+  return std::max<int64_t>(1, kPieceOutputs / shape_.panel);
+}
+
+PackedLinear::Panels PackedLinear::panels_of(int64_t piece) const {
+  const int64_t first = piece * piece_panels();
+  return {first, std::min(first + piece_panels(), shape_.panels())};
+}
+
+void PackedLinear::run(Input x, int64_t rows, Output y, Panels panels, Store store) const {
+  const auto kernel = x.rounded ? kernels_->run_rounded : kernels_->run;
+  kernel(shape_, {.weights = weights_,
+                  .bias = bias_,
+                  .x = x.data,
+                  .y = y.data,
+                  .x_stride = x.stride,
+                  .y_stride = y.stride,
+                  .rows = rows,
+                  .first_panel = panels.first,
+                  .last_panel = panels.last,
+                  .accumulate = store == Store::kAdd});
 }
 
 void PackedLinear::forward(Input x, int64_t rows, Output y, WorkShare share, Store store) const {
-  const auto run = x.rounded ? kernels_->run_rounded : kernels_->run;
-  run(shape_, {.weights = weights_,
-               .bias = bias_,
-               .x = x.data,
-               .y = y.data,
-               .x_stride = x.stride,
-               .y_stride = y.stride,
-               .rows = rows,
-               .first_panel = share.begin(shape_.panels()),
-               .last_panel = share.end(shape_.panels()),
-               .accumulate = store == Store::kAdd});
+  run(x, rows, y, {share.begin(shape_.panels()), share.end(shape_.panels())}, store);
+}
+
+void PackedLinear::forward_piece(Input x, int64_t rows, Output y, int64_t piece,
+                                 Store store) const {
+  run(x, rows, y, panels_of(piece), store);
 }
 
 void PackedLinear::unpack_row(int64_t output, float* to) const {

@@ -25,6 +25,13 @@ class PackedLinear {
   PackedLinear(int64_t out, int64_t in, at::ScalarType dtype, bool bias, WeightArena& arena,
                CpuPath path = cpu_path());
 
+  /// Two matrices of one shape that are always multiplied together, piece by piece: their panels
+  /// alternate in memory, so that it is read strictly forwards. Take the room of two.
+  static std::pair<PackedLinear, PackedLinear> alternating(int64_t out, int64_t in,
+                                                           at::ScalarType dtype, bool bias,
+                                                           WeightArena& arena,
+                                                           CpuPath path = cpu_path());
+
   /// Copies this share's outputs into place; the shares of all ranks make the whole.
   /// @param weight  [out, in] of the dtype given at construction, contiguous, on the CPU
   /// @param bias    [out], or undefined
@@ -54,10 +61,26 @@ class PackedLinear {
   /// The outputs that forward() computes for a share: [begin, end).
   std::pair<int64_t, int64_t> outputs_of(WorkShare share) const;
 
+  /// The outputs in pieces as small as it pays to deal out.
+  int64_t pieces() const { return (shape_.panels() + piece_panels() - 1) / piece_panels(); }
+  void forward_piece(Input x, int64_t rows, Output y, int64_t piece,
+                     Store store = Store::kReplace) const;
+  std::pair<int64_t, int64_t> outputs_of_piece(int64_t piece) const;
+
   /// Row `output` of W, widened to float32: the embedding of a token when W is tied to it.
   void unpack_row(int64_t output, float* to) const;
 
  private:
+  PackedLinear(const PackedShape& shape, std::byte* weights, bool bias, WeightArena& arena,
+               CpuPath path);
+  struct Panels {
+    int64_t first, last;  ///< [first, last)
+  };
+  void run(Input x, int64_t rows, Output y, Panels panels, Store store) const;
+  int64_t piece_panels() const;
+  Panels panels_of(int64_t piece) const;
+  std::pair<int64_t, int64_t> outputs_of_panels(Panels panels) const;
+
   PackedShape shape_;
   const LinearKernels* kernels_;
   std::byte* weights_;

@@ -52,13 +52,28 @@ PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPat
     part = {};
     return to;
   };
-  const auto linear = [&](Linear& part) {
+  const auto pack = [&](PackedLinear& packed, Linear& part) {
     const at::Tensor weight = part.weight.contiguous();
-    PackedLinear packed(weight.size(0), weight.size(1), weight.scalar_type(), part.bias.defined(),
-                        arena_, path);
     team.run([&](WorkShare share) { packed.pack(weight, part.bias, share); });
     release_pages(weight);
     part = {};
+  };
+  const auto linear = [&](Linear& part) {
+    PackedLinear packed(part.weight.size(0), part.weight.size(1), part.weight.scalar_type(),
+                        part.bias.defined(), arena_, path);
+    pack(packed, part);
+    return packed;
+  };
+  const auto linears = [&](Linear& one, Linear& other) {
+    if (one.weight.scalar_type() != other.weight.scalar_type() ||
+        one.bias.defined() != other.bias.defined()) {
+      return std::pair{linear(one), linear(other)};
+    }
+    auto packed =
+        PackedLinear::alternating(one.weight.size(0), one.weight.size(1), one.weight.scalar_type(),
+                                  one.bias.defined(), arena_, path);
+    pack(packed.first, one);
+    pack(packed.second, other);
     return packed;
   };
   const bool tied = weights.embed_tokens.is_same(weights.lm_head.weight);
@@ -71,8 +86,7 @@ PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPat
                        .k = linear(layer.self_attn.k_proj),
                        .v = linear(layer.self_attn.v_proj),
                        .o = linear(layer.self_attn.o_proj),
-                       .gate = linear(layer.mlp.gate_proj),
-                       .up = linear(layer.mlp.up_proj),
+                       .gate_and_up = linears(layer.mlp.gate_proj, layer.mlp.up_proj),
                        .down = linear(layer.mlp.down_proj)});
   }
   final_norm_ = norm(weights.norm);

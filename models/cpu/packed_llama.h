@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "models/config.h"
@@ -19,7 +20,9 @@ class PackedLlama {
  public:
   struct Layer {
     const float *input_norm, *post_attention_norm;  ///< [E], padded with zeros
-    PackedLinear q, k, v, o, gate, up, down;
+    PackedLinear q, k, v, o;
+    std::pair<PackedLinear, PackedLinear> gate_and_up;
+    PackedLinear down;
   };
 
   /// Copies the weights and gives back each tensor, and the pages of the file behind it, as soon as

@@ -47,23 +47,13 @@ int64_t RaggedAttention::scratch_floats(int64_t position, bool keep) const {
 void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool keep_selected,
                            bool keep_all) {
   plan_.make(batch, begin, end, keep_selected, keep_all, {heads_, kv_heads_, group_},
-             kernels_.tile_rows);
+             kernels_.tile_rows, scratch_.size());
   states_.resize(static_cast<size_t>(plan_.records));
   sums_.reserve(plan_.records * dim_);
   weights_.reserve(plan_.kept * kChunkKeys);
   for (FloatBuffer& factors : factors_) factors.reserve(plan_.kept);
   summaries_.resize(plan_.queries.size() * static_cast<size_t>(heads_));
   disagreements_.resize(static_cast<size_t>(plan_.comparisons.back()));
-}
-
-void RaggedAttention::attend(const Layer& layer, WorkShare share) {
-  const auto items = static_cast<int64_t>(plan_.items.size());
-  // In turns: a row's last chunk, shorter than the others, comes at the end of the list.
-  for (int64_t i = share.rank; i < items; i += share.ranks) {
-    const Item& item = plan_.items[static_cast<size_t>(i)];
-    const Item* const next = i + share.ranks < items ? &item + share.ranks : nullptr;
-    attend_item(layer, item, next, share.rank);
-  }
 }
 
 std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& layer,
@@ -78,8 +68,9 @@ std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& la
   return offsets;
 }
 
-void RaggedAttention::attend_item(const Layer& layer, const Item& item, const Item* next,
-                                  int rank) {
+void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
+  const Item& item = plan_.items[static_cast<size_t>(piece)];
+  const Item* const next = piece + 1 < attend_pieces() ? &item + 1 : nullptr;  // most likely ours
   const Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   const int64_t rows = item.queries * item.heads;
   const int64_t head = item.kv_head * group_ + item.first_head;  // of the item's first row
@@ -134,13 +125,6 @@ void RaggedAttention::attend_item(const Layer& layer, const Item& item, const It
     if (query.kept < 0) continue;
     std::copy_n(call.scores + r * kChunkKeys, kChunkKeys,
                 weights_.data() + (query.kept + place) * kChunkKeys);
-  }
-}
-
-void RaggedAttention::merge(const Layer& layer, WorkShare share) {
-  const int64_t items = static_cast<int64_t>(plan_.queries.size()) * heads_;
-  for (int64_t i = share.begin(items); i < share.end(items); ++i) {
-    merge_head(layer, i / heads_, i % heads_);
   }
 }
 
@@ -226,70 +210,71 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
   }
 }
 
-void RaggedAttention::compare(const Layer& layer, WorkShare share) {
-  if (layer.maps != nullptr) {
-    const auto queries = static_cast<int64_t>(plan_.queries.size());
-    for (int64_t i = share.begin(queries); i < share.end(queries); ++i) {
-      write_maps(layer, i);
-    }
-  }
-  if (!layer.compares()) return;
-  const int64_t begin = share.begin(plan_.comparisons.back()),
-                end = share.end(plan_.comparisons.back());
-  auto next = std::upper_bound(plan_.comparisons.begin(), plan_.comparisons.end(), begin);
-  for (int64_t i = begin; i < end; ++i) {
-    if (i == *next) ++next;
-    const auto compared = static_cast<size_t>(next - plan_.comparisons.begin() - 1);
-    const Query& query = plan_.queries[static_cast<size_t>(plan_.compared[compared])];
-    const int64_t at = query.kept + (i - plan_.comparisons[compared]) * heads_;
-    DisagreementCall call{.heads = heads_, .weights = weights_.data() + at * kChunkKeys};
-    std::array<double, 3>& result = disagreements_[static_cast<size_t>(i)];
-    float sums[2];
-    call.factors[0] = factors_[0].data() + at;
-    call.factors[1] = factors_[1].data() + at;
-    kernels_.disagreement(call, sums);
-    result = {sums[0], sums[1], 0};
-    if (layer.padded_head == nullptr) continue;
-    call.factors[0] = factors_[2].data() + at;
-    kernels_.disagreement(call, sums);
-    result[2] = sums[0];
-  }
+int64_t RaggedAttention::compare_pieces(const Layer& layer) const {
+  const auto mapped = layer.maps != nullptr ? static_cast<int64_t>(plan_.queries.size()) : 0;
+  return mapped + (layer.compares() ? plan_.comparisons.back() : 0);
 }
 
-void RaggedAttention::finish(const Layer& layer, WorkShare share) {
-  const auto compared = static_cast<int64_t>(plan_.compared.size());
-  for (int64_t i = share.begin(compared); i < share.end(compared); ++i) {
-    const auto at = static_cast<size_t>(i);
-    const auto index = static_cast<size_t>(plan_.compared[at]);
-    const Query& query = plan_.queries[index];
-    const std::span<const HeadSummary> heads(&summaries_[index * static_cast<size_t>(heads_)],
-                                             static_cast<size_t>(heads_));
-    std::array<double, 3> total{};
-    for (int64_t c = plan_.comparisons[at]; c < plan_.comparisons[at + 1]; ++c) {
-      for (size_t j = 0; j < total.size(); ++j)
-        total[j] += disagreements_[static_cast<size_t>(c)][j];
-    }
-    const auto count = static_cast<double>(heads_);
-    if (layer.per_layer != nullptr) {
-      float* const to = layer.per_layer + query.selected * layer.per_layer_stride;
-      const auto put = [&](LayerStatistic statistic, double value) {
-        to[static_cast<int64_t>(statistic)] = static_cast<float>(value);
-      };
-      // Total variation is half the summed |difference|.
-      const double agreement = 1 - (total[0] + deviation(heads, &HeadSummary::first)) / (2 * count);
-      put(LayerStatistic::kAgreement, agreement);
-      put(LayerStatistic::kAgreementRescaled,
-          heads_ > 1 ? (agreement - 1 / count) / (1 - 1 / count) : 1);
-      put(LayerStatistic::kAgreementWithoutFirst, 1 - total[1] / (2 * count));
-    }
-    if (layer.padded_head != nullptr) {
-      const auto slots = static_cast<double>(layer.padded_slots);
-      const int64_t valid = query.position + 1 - visible_begin(query, layer);
-      const double empty = std::max(0.0, slots - static_cast<double>(valid));
-      const double summed = total[2] + deviation(heads, &HeadSummary::padded_first) +
-                            empty * deviation(heads, &HeadSummary::padded_empty);
-      layer.padded_mean_deviation[query.selected] = static_cast<float>(summed / (count * slots));
-    }
+void RaggedAttention::compare(const Layer& layer, int64_t piece) {
+  if (layer.maps == nullptr) return compare_heads(layer, piece);
+  const auto mapped = static_cast<int64_t>(plan_.queries.size());
+  if (piece < mapped) return write_maps(layer, piece);
+  compare_heads(layer, piece - mapped);
+}
+
+void RaggedAttention::compare_heads(const Layer& layer, int64_t comparison) {
+  const auto next =
+      std::upper_bound(plan_.comparisons.begin(), plan_.comparisons.end(), comparison);
+  const auto compared = static_cast<size_t>(next - plan_.comparisons.begin() - 1);
+  const Query& query = plan_.queries[static_cast<size_t>(plan_.compared[compared])];
+  const int64_t at = query.kept + (comparison - plan_.comparisons[compared]) * heads_;
+  DisagreementCall call{.heads = heads_, .weights = weights_.data() + at * kChunkKeys};
+  std::array<double, 3>& result = disagreements_[static_cast<size_t>(comparison)];
+  float sums[2];
+  call.factors[0] = factors_[0].data() + at;
+  call.factors[1] = factors_[1].data() + at;
+  kernels_.disagreement(call, sums);
+  result = {sums[0], sums[1], 0};
+  if (layer.padded_head == nullptr) return;
+  call.factors[0] = factors_[2].data() + at;
+  kernels_.disagreement(call, sums);
+  result[2] = sums[0];
+}
+
+int64_t RaggedAttention::finish_pieces(const Layer& layer) const {
+  return layer.compares() ? static_cast<int64_t>(plan_.compared.size()) : 0;
+}
+
+void RaggedAttention::finish(const Layer& layer, int64_t piece) {
+  const auto at = static_cast<size_t>(piece);
+  const auto index = static_cast<size_t>(plan_.compared[at]);
+  const Query& query = plan_.queries[index];
+  const std::span<const HeadSummary> heads(&summaries_[index * static_cast<size_t>(heads_)],
+                                           static_cast<size_t>(heads_));
+  std::array<double, 3> total{};
+  for (int64_t c = plan_.comparisons[at]; c < plan_.comparisons[at + 1]; ++c) {
+    for (size_t j = 0; j < total.size(); ++j) total[j] += disagreements_[static_cast<size_t>(c)][j];
+  }
+  const auto count = static_cast<double>(heads_);
+  if (layer.per_layer != nullptr) {
+    float* const to = layer.per_layer + query.selected * layer.per_layer_stride;
+    const auto put = [&](LayerStatistic statistic, double value) {
+      to[static_cast<int64_t>(statistic)] = static_cast<float>(value);
+    };
+    // Total variation is half the summed |difference|.
+    const double agreement = 1 - (total[0] + deviation(heads, &HeadSummary::first)) / (2 * count);
+    put(LayerStatistic::kAgreement, agreement);
+    put(LayerStatistic::kAgreementRescaled,
+        heads_ > 1 ? (agreement - 1 / count) / (1 - 1 / count) : 1);
+    put(LayerStatistic::kAgreementWithoutFirst, 1 - total[1] / (2 * count));
+  }
+  if (layer.padded_head != nullptr) {
+    const auto slots = static_cast<double>(layer.padded_slots);
+    const int64_t valid = query.position + 1 - visible_begin(query, layer);
+    const double empty = std::max(0.0, slots - static_cast<double>(valid));
+    const double summed = total[2] + deviation(heads, &HeadSummary::padded_first) +
+                          empty * deviation(heads, &HeadSummary::padded_empty);
+    layer.padded_mean_deviation[query.selected] = static_cast<float>(summed / (count * slots));
   }
 }
 

@@ -10,17 +10,17 @@
 #include "models/cpu/attention_kernels.h"
 #include "models/cpu/attention_plan.h"
 #include "models/cpu/float_buffer.h"
-#include "models/cpu/work_share.h"
 
 namespace surprisal {
 
 /// Attention of ragged rows over the paged cache for a team of threads, statistics included.
 ///
-/// A step is planned once and then carried out for each layer in stages, with a ThreadTeam::wait()
-/// between them. Work is cut into chunks of kChunkKeys absolute positions: attend() treats each
-/// (queries, key/value head, chunk) on its own, merge() puts the chunks of a query together in
-/// order of position. So a single long row occupies all threads, rows that share a prefix (the same
-/// cache blocks) read it once, and a query's bits depend on nothing but its own keys.
+/// A step is planned once and then carried out for each layer in stages, each of which has to end
+/// before the next begins. Work is cut into chunks of kChunkKeys absolute positions: attend()
+/// treats each (queries, key/value head, chunk) on its own, merge() puts the chunks of a query
+/// together in order of position. So a single long row occupies all threads, rows that share a
+/// prefix (the same cache blocks) read it once, and a query's bits depend on nothing but its own
+/// keys.
 ///
 /// Agreement between heads needs every head's normalised weights: compare() goes over the
 /// weights that attend() kept, rescaled by what merge() found.
@@ -56,12 +56,18 @@ class RaggedAttention {
   /// Floats of scratch one token at `position` needs.
   int64_t scratch_floats(int64_t position, bool keep) const;
 
-  void attend(const Layer& layer, WorkShare share);
-  /// A share is of the pairs (token of the slab, head), heads innermost.
-  void merge(const Layer& layer, WorkShare share);
-  /// Only where Layer::compares() or maps are wanted.
-  void compare(const Layer& layer, WorkShare share);
-  void finish(const Layer& layer, WorkShare share);
+  /// Each stage is so many pieces, which ranks may carry out in any order.
+  int64_t attend_pieces() const { return static_cast<int64_t>(plan_.items.size()); }
+  void attend(const Layer& layer, int64_t piece, int rank);
+  /// A piece is a pair (token of the slab, head), heads innermost.
+  int64_t merge_pieces() const { return static_cast<int64_t>(plan_.queries.size()) * heads_; }
+  void merge(const Layer& layer, int64_t piece) {
+    merge_head(layer, piece / heads_, piece % heads_);
+  }
+  int64_t compare_pieces(const Layer& layer) const;
+  void compare(const Layer& layer, int64_t piece);
+  int64_t finish_pieces(const Layer& layer) const;
+  void finish(const Layer& layer, int64_t piece);
 
  private:
   using Query = AttentionPlan::Query;
@@ -72,11 +78,10 @@ class RaggedAttention {
     float padded_first = 0, padded_empty = 0;
   };
 
-  /// @param next  the item this rank treats next, or null
-  void attend_item(const Layer& layer, const Item& item, const Item* next, int rank);
   /// Where an item's blocks of keys, and of values, begin; beyond the row's end its last one.
   std::array<int64_t, kChunkBlocks> block_offsets(const Layer& layer, const Item& item) const;
   void merge_head(const Layer& layer, int64_t query, int64_t head);
+  void compare_heads(const Layer& layer, int64_t comparison);
   void write_maps(const Layer& layer, int64_t query) const;
   int64_t visible_begin(const Query& query, const Layer& layer) const {
     return layer.window > 0 ? std::max<int64_t>(0, query.position + 1 - layer.window) : 0;

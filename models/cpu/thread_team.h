@@ -11,12 +11,15 @@
 
 namespace surprisal {
 
-/// A few threads that carry out one computation together, in step. A forward pass is one run() with
-/// a wait() between its stages, instead of one parallel region per operation: a wait costs 0.2 us
-/// while all are running, a region of LibTorch's OpenMP pool 2 to 5 us.
+/// A few threads that carry out one computation together, in step. A forward pass is one run() of
+/// many stages, instead of one parallel region per operation: to end a stage costs 0.2 us while all
+/// are running, a region of LibTorch's OpenMP pool 2 to 5 us.
 ///
-/// Threads that wait first spin for a moment, then sleep, so that a machine with fewer idle
-/// processors than threads still gets on.
+/// On a machine that does other things too, threads lose their processors at times. Those that wait
+/// spin for a moment, then sleep; what a stage consists of is dealt in pieces, so that the others
+/// take over what a stopped thread has not begun; and a team as large as the number of processors
+/// its maker may use keeps each thread on one of them during a run, because two that share one
+/// while another program has the other take turns at every stage.
 class ThreadTeam {
  public:
   /// @param size  threads, the caller of run() included; >= 1
@@ -34,7 +37,29 @@ class ThreadTeam {
   /// Inside run(): returns when every rank has called it; what each wrote before is visible after.
   void wait();
 
+  /// Inside run(), to be called by every rank alike: calls work(piece) once for each piece of
+  /// [0, pieces), on any rank and in any order, and then waits. A rank first takes the pieces of
+  /// its own share in order, then what others have not begun.
+  template <class Work>
+  void stage(WorkShare share, int64_t pieces, const Work& work) {
+    const uint32_t round = ++hands_[static_cast<size_t>(share.rank)].round;
+    for (int i = 0; i < size_; ++i) {
+      const WorkShare of{(share.rank + i) % size_, size_};
+      const int64_t begin = of.begin(pieces), count = of.end(pieces) - begin;
+      Hand& hand = hands_[static_cast<size_t>(of.rank)];
+      for (int64_t next; (next = hand.take(round, count)) < count;) work(begin + next);
+    }
+    wait();
+  }
+
  private:
+  /// The pieces of one rank's share that are taken.
+  struct alignas(64) Hand {
+    std::atomic<uint64_t> taken{0};  // of the stage in the upper half, the number in the lower
+    uint32_t round = 0;              // stages its rank has begun
+    /// The next piece, or `count` if none is left.
+    int64_t take(uint32_t of_round, int64_t count);
+  };
   void work_as(int rank);
 
   const int size_;
@@ -43,6 +68,8 @@ class ThreadTeam {
   std::atomic<uint32_t> run_{0};                          // counts runs; workers sleep on it
   alignas(64) std::atomic<int> arrived_{0};               // at the current wait
   alignas(64) std::atomic<uint32_t> phase_{0};            // counts waits that are over
+  std::vector<Hand> hands_;
+  std::vector<int> processors_;  // one for each rank, or empty: wherever the system puts them
   std::vector<std::thread> workers_;
 };
 

@@ -122,6 +122,22 @@ TEST_P(PackedLinearTest, UnpacksRows) {
   }
 }
 
+TEST_P(PackedLinearTest, MatricesThatAlternateKeepTheirBits) {
+  for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{{5, 3}, {100, 71}}) {
+    const Layer plain[] = {{at::randn({out, in}).to(dtype()), at::randn({out}), path()},
+                           {at::randn({out, in}).to(dtype()), at::randn({out}), path()}};
+    WeightArena arena(2 * PackedLinear::packed_bytes(out, in, dtype(), path()));
+    auto [one, other] = PackedLinear::alternating(out, in, dtype(), true, arena, path());
+    one.pack(plain[0].weight, plain[0].bias);
+    other.pack(plain[1].weight, plain[1].bias);
+    for (const int64_t rows : {1, 2, 30}) {
+      const at::Tensor x = at::randn({rows, in});
+      EXPECT_TRUE(forward(one, x).equal(forward(plain[0].packed, x)));
+      EXPECT_TRUE(forward(other, x, 2).equal(forward(plain[1].packed, x)));
+    }
+  }
+}
+
 TEST_P(PackedLinearTest, SharesCoverTheOutputs) {
   const Layer layer(at::zeros({100, 2}, dtype()), {}, path());
   int64_t next = 0;
@@ -131,6 +147,25 @@ TEST_P(PackedLinearTest, SharesCoverTheOutputs) {
     next = end;
   }
   EXPECT_EQ(next, 100);
+}
+
+TEST_P(PackedLinearTest, PiecesAreTheWholeToTheBit) {
+  for (const auto& [out, in] :
+       std::vector<std::pair<int64_t, int64_t>>{{1, 3}, {32, 9}, {100, 70}}) {
+    const Layer layer(at::randn({out, in}).to(dtype()), at::randn({out}), path());
+    const at::Tensor x = at::randn({14, in}), y = at::full({14, out}, kUntouched);
+    int64_t next = 0;
+    for (int64_t piece = 0; piece < layer.packed.pieces(); ++piece) {
+      const auto [begin, end] = layer.packed.outputs_of_piece(piece);
+      EXPECT_EQ(begin, next);
+      EXPECT_LE(end - begin, 32);
+      next = end;
+      layer.packed.forward_piece({x.const_data_ptr<float>(), in}, 14,
+                                 {y.mutable_data_ptr<float>(), out}, piece);
+    }
+    EXPECT_EQ(next, out);
+    EXPECT_TRUE(y.equal(forward(layer.packed, x)));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, PackedLinearTest,

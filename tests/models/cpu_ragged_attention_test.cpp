@@ -183,9 +183,13 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
       .maps = &result.maps};
   RaggedAttention attention(config, path, ranks);
   attention.plan(batch, 0, batch.tokens(), true, true);
-  for (const auto stage : {&RaggedAttention::attend, &RaggedAttention::merge,
-                           &RaggedAttention::compare, &RaggedAttention::finish})
-    for (int rank = 0; rank < ranks; ++rank) (attention.*stage)(layer, {rank, ranks});
+  // Pieces in an order and on ranks of no particular pattern, as a team deals them.
+  for (int64_t i = attention.attend_pieces(); i-- > 0;) {
+    attention.attend(layer, i, static_cast<int>(i * 7 % 5 % ranks));
+  }
+  for (int64_t i = attention.merge_pieces(); i-- > 0;) attention.merge(layer, i);
+  for (int64_t i = attention.compare_pieces(layer); i-- > 0;) attention.compare(layer, i);
+  for (int64_t i = attention.finish_pieces(layer); i-- > 0;) attention.finish(layer, i);
   return result;
 }
 

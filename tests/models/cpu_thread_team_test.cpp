@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -45,6 +48,57 @@ TEST_P(ThreadTeamTest, WaitSeparatesStages) {
     });
   }
   EXPECT_EQ(even, std::vector<int64_t>(static_cast<size_t>(ranks), 2 * kRuns * kStages));
+}
+
+// Every piece once, whatever the ranks' pace, and a stage ends only when all of its pieces have.
+TEST_P(ThreadTeamTest, StagesDealEveryPieceOnce) {
+  ThreadTeam team(GetParam());
+  for (const int64_t pieces : {0, 1, 2, 7, 100}) {
+    std::vector<int> first(static_cast<size_t>(pieces)), second(static_cast<size_t>(pieces));
+    team.run([&](WorkShare share) {
+      for (int round = 0; round < 20; ++round) {
+        team.stage(share, pieces, [&](int64_t i) {
+          if (share.rank == 0 && round % 7 == 0) std::this_thread::yield();
+          ++first[static_cast<size_t>(i)];
+        });
+        team.stage(share, pieces, [&](int64_t i) {
+          second[static_cast<size_t>(i)] += first[static_cast<size_t>(pieces - 1 - i)];
+        });
+      }
+    });
+    EXPECT_EQ(first, std::vector<int>(static_cast<size_t>(pieces), 20));
+    EXPECT_EQ(second, std::vector<int>(static_cast<size_t>(pieces), 20 * 21 / 2));
+  }
+}
+
+TEST_P(ThreadTeamTest, TheOthersTakeOverWhatASlowRankHasNotBegun) {
+  if (GetParam() == 1) GTEST_SKIP() << "one rank has no others";
+  ThreadTeam team(GetParam());
+  constexpr int64_t kPieces = 60;
+  std::atomic<int64_t> done{0};
+  std::atomic<int> by_first{0};
+  team.run([&](WorkShare share) {
+    team.stage(share, kPieces, [&](int64_t) {
+      if (share.rank == 0) {  // holds its first piece until the others have done all the rest
+        ++by_first;
+        while (done < kPieces - 1) std::this_thread::yield();
+      }
+      ++done;
+    });
+  });
+  EXPECT_EQ(done, kPieces);
+  EXPECT_LE(by_first, 1);
+}
+
+TEST(ThreadTeam, LeavesTheCallersProcessorsAsTheyWere) {
+  cpu_set_t before, after;
+  ASSERT_EQ(pthread_getaffinity_np(pthread_self(), sizeof before, &before), 0);
+  ThreadTeam team(CPU_COUNT(&before));
+  std::atomic<int> ran{0};
+  team.run([&](WorkShare) { ++ran; });
+  EXPECT_EQ(ran, CPU_COUNT(&before));
+  ASSERT_EQ(pthread_getaffinity_np(pthread_self(), sizeof after, &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, ThreadTeamTest, testing::Values(1, 2, 3, 5));
