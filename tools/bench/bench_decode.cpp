@@ -3,15 +3,21 @@
 // engines (compare_peers.py):
 //
 //   {"batch": 16, "prompt": 128, "new": 64, "statistics": true}
-//     -> {"prefill_seconds": .., "decode_seconds": .., "first_tokens": [..]}
-//   {"roof": true} -> {"bytes_per_second": .., "flops_per_second": ..}
+//     -> {"prefill_seconds": .., "decode_seconds": .., "first_tokens": [..],
+//         "step_seconds": median, "peak_bytes": of the process so far}
+//   {"batch": .., "prompt": .., "new": .., "alternate": true}: every other step with statistics
+//     -> {.., "step_seconds": median with, "plain_step_seconds": median without}
+//   {"roof": true}
+//     -> {"bytes_per_second": .., "flops_per_second": .., "bfloat16_flops_per_second": ..}
 //
 //   echo '{"batch": 1, "prompt": 128, "new": 64}' | bench_decode MODEL --threads 2
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 
@@ -29,7 +35,7 @@ constexpr size_t kFirstTokens = 8;       // shown, to see that engines agree
 
 struct Job {
   int64_t batch, prompt, new_tokens;
-  bool statistics;
+  bool statistics, alternate;
 };
 
 double seconds_of(const std::function<void()>& work) {
@@ -77,7 +83,8 @@ class Decoding {
     }
   }
 
-  void step() {
+  void step(bool statistics) {
+    request_.attention_statistics = statistics;
     std::vector<ModelRow> rows;
     for (size_t i = 0; i < sequences_.size(); ++i) rows.push_back({sequences_[i], {&next_[i], 1}});
     choose(model_.forward(rows, cache_, request_), 0);
@@ -106,29 +113,50 @@ class Decoding {
   std::vector<TokenId> next_;
 };
 
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+int64_t peak_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
 Json run(const Model& model, const Job& job) {
   Decoding decoding(model, job);
   Json first_tokens = Json::array();
   const double prefill = seconds_of([&] { decoding.prefill(); });
+  std::array<std::vector<double>, 2> steps;  // without and with statistics
   const double decode = seconds_of([&] {
     for (int64_t i = 0; i < job.new_tokens; ++i) {
       if (first_tokens.size() < kFirstTokens) first_tokens.push_back(decoding.next_of_first());
-      decoding.step();
+      const bool statistics = job.alternate ? i % 2 == 0 : job.statistics;
+      steps[statistics].push_back(seconds_of([&] { decoding.step(statistics); }));
     }
   });
-  return {{"prefill_seconds", prefill},
-          {"decode_seconds", decode},
-          {"first_tokens", std::move(first_tokens)}};
+  Json result = {{"prefill_seconds", prefill},
+                 {"decode_seconds", decode},
+                 {"first_tokens", std::move(first_tokens)},
+                 {"step_seconds", median(steps[job.alternate || job.statistics])},
+                 {"peak_bytes", peak_bytes()}};
+  if (job.alternate) result["plain_step_seconds"] = median(steps[false]);
+  return result;
 }
 
 Json answer(const Json& line, const Model& model) {
   if (line.value("roof", false)) {
     const bench::Roof roof = bench::measure_roof(at::get_num_threads());
     return {{"bytes_per_second", roof.read_bytes_per_second},
-            {"flops_per_second", roof.flops_per_second}};
+            {"flops_per_second", roof.flops_per_second},
+            {"bfloat16_flops_per_second", roof.bfloat16_flops_per_second}};
   }
   const Job job{line.value("batch", int64_t{1}), line.value("prompt", int64_t{128}),
-                line.value("new", int64_t{64}), line.value("statistics", false)};
+                line.value("new", int64_t{64}), line.value("statistics", false),
+                line.value("alternate", false)};
   if (job.batch < 1 || job.prompt < 1 || job.new_tokens < 0)
     throw Error(ErrorCode::kUsage, "a job's batch and prompt are at least 1: " + line.dump());
   return run(model, job);
@@ -154,7 +182,7 @@ int main(int argc, char** argv) {
       [&] {
         if (threads > 0) at::set_num_threads(threads);
         const auto model = surprisal::load_model(folder, options);
-        surprisal::run(*model, {1, 16, 2, true});  // packs the weights, touches the memory
+        surprisal::run(*model, {1, 16, 2, true, false});  // packs the weights, touches the memory
         for (std::string line; std::getline(std::cin, line);)
           std::cout << surprisal::answer(surprisal::parse_json(line, "standard input"), *model)
                     << std::endl;

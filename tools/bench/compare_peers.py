@@ -22,6 +22,7 @@ EAGER = ("transformers-float32", "transformers-bfloat16")
 LLAMA = ("llama.cpp-f16", "llama.cpp-bf16")
 OURS = ("ours-float32", "ours-bfloat16")
 STATISTICS = "+statistics"
+ALTERNATING = "+statistics at every other step"  # what they cost shows within one run only
 
 
 class Worker:
@@ -50,20 +51,34 @@ class Worker:
         self.process.wait()
 
 
-def floor_seconds(config, job, roof):
-    """The least time one decoding step can take, and which roof binds it: the arithmetic, or the
-    weights (16-bit) and the float32 cache read once."""
+def weight_count(config):
+    """Weights of a model's products: all but norms, and a tied embedding once."""
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     heads = config["num_attention_heads"]
     dim = config.get("head_dim") or hidden // heads
     kv = config["num_key_value_heads"] * dim
-    layers = config["num_hidden_layers"]
-    weights = layers * (2 * hidden * heads * dim + 2 * hidden * kv + 3 * hidden * inner)
-    weights += config["vocab_size"] * hidden
-    context = job["prompt"] + job["new"] / 2
-    flops = job["batch"] * (2 * weights + 4 * context * heads * dim * layers)
-    read = 2 * weights + job["batch"] * context * 2 * kv * 4 * layers
-    return max(flops / roof["flops_per_second"], read / roof["bytes_per_second"])
+    layer = 2 * hidden * heads * dim + 2 * hidden * kv + 3 * hidden * inner
+    return config["num_hidden_layers"] * layer + config["vocab_size"] * hidden
+
+
+def cache_bytes_per_token(config):
+    """Of the float32 cache that both dtypes have on a CPU."""
+    dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    return 2 * config["num_key_value_heads"] * dim * 4 * config["num_hidden_layers"]
+
+
+def floor_seconds(config, job, roof, engine):
+    """The least time one decoding step can take, by the roof that binds it: the arithmetic
+    (products at the rate of the engine's dtype, attention at float32's), or the weights (16-bit)
+    and the cache read once."""
+    heads = config["num_attention_heads"]
+    dim = config.get("head_dim") or config["hidden_size"] // heads
+    weights, context = weight_count(config), job["prompt"] + job["new"] / 2
+    rate = "bfloat16_flops_per_second" if engine == "ours-bfloat16" else "flops_per_second"
+    compute = 2 * weights / roof[rate]
+    compute += 4 * context * heads * dim * config["num_hidden_layers"] / roof["flops_per_second"]
+    read = 2 * weights + job["batch"] * context * cache_bytes_per_token(config)
+    return max(job["batch"] * compute, read / roof["bytes_per_second"])
 
 
 def spread(values, digits=2):
@@ -85,7 +100,7 @@ def report(config, job, repeats):
     """One work's table: speeds, then the ratios that have goals."""
     print(f"\n## batch {job['batch']}, prompt {job['prompt']}, {job['new']} new tokens\n")
     print("| engine | prefill tokens/s | decode tokens/s |\n|---|---|---|")
-    engines = [name for name in repeats[0] if name != "roof"]
+    engines = [name for name in repeats[0] if name != "roof" and not name.endswith(ALTERNATING)]
     speed = {engine: rates(repeats, engine, job) for engine in engines}
     for engine in engines:
         values = speed[engine]
@@ -116,21 +131,22 @@ def report(config, job, repeats):
             lines[f"{ours}: decode / best eager transformers with attentions"] = ratio(
                 "decode", EAGER
             )
-        if ours == "ours-float32":  # the arithmetic whose rate is measured
-            floors = [floor_seconds(config, job, repeat["roof"]) for repeat in repeats]
-            lines[f"{ours}: decode / floor's speed"] = [
-                rate * floor / job["batch"]
-                for rate, floor in zip(with_statistics["decode"], floors)
-            ]
-        pairs = zip(speed[ours]["decode"], with_statistics["decode"])
-        lines[f"{ours}: statistics' own cost, %"] = [100 * (off / on - 1) for off, on in pairs]
+        floors = [floor_seconds(config, job, repeat["roof"], ours) for repeat in repeats]
+        lines[f"{ours}: decode / floor's speed"] = [
+            rate * floor / job["batch"] for rate, floor in zip(with_statistics["decode"], floors)
+        ]
+        lines[f"{ours}: statistics' own cost, %"] = [
+            100 * (answer["step_seconds"] / answer["plain_step_seconds"] - 1)
+            for answer in (repeat[ours + ALTERNATING] for repeat in repeats)
+        ]
     print("\n| ratio | median [range] |\n|---|---|")
     for name, values in lines.items():
         print(f"| {name} | {spread(values)} |")
     roofs = [repeat["roof"] for repeat in repeats]
     print(
         f"\nRoofs: {spread([r['bytes_per_second'] / 1e9 for r in roofs], 1)} GB/s,"
-        f" {spread([r['flops_per_second'] / 1e9 for r in roofs], 0)} GFLOP/s",
+        f" {spread([r['flops_per_second'] / 1e9 for r in roofs], 0)} GFLOP/s,"
+        f" in bfloat16 {spread([r['bfloat16_flops_per_second'] / 1e9 for r in roofs], 0)}",
         flush=True,
     )
 
@@ -173,6 +189,7 @@ def main():
                 for name, worker in ours.items():
                     repeat[name] = worker.ask({**job, "statistics": False})
                     repeat[name + STATISTICS] = worker.ask({**job, "statistics": True})
+                    repeat[name + ALTERNATING] = worker.ask({**job, "alternate": True})
                 for name, worker in peers.items():
                     repeat[name] = worker.ask({**job, "statistics": True})
                 repeats.append(repeat)

@@ -7,6 +7,10 @@
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
 
+#if HWY_ARCH_X86
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -66,6 +70,30 @@ constexpr Probe kProbe = {read, multiply_add};
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#if HWY_ARCH_X86
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bf16")
+namespace surprisal::bench {
+namespace {
+
+// Only to be called where the processor has these instructions.
+float dot_products(int64_t rounds, int64_t& flops) {
+  constexpr int kSums = 12;
+  const auto factor = reinterpret_cast<__m512bh>(_mm512_set1_epi32(0x3f003f00));  // 0.5, 0.5
+  __m512 sum[kSums];
+  for (__m512& s : sum) s = _mm512_setzero_ps();
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (__m512& s : sum) s = _mm512_dpbf16_ps(s, factor, factor);
+  }
+  flops = rounds * kSums * 16 * 4;
+  for (int i = 1; i < kSums; ++i) sum[0] = _mm512_add_ps(sum[0], sum[i]);
+  return _mm512_cvtss_f32(sum[0]);
+}
+
+}  // namespace
+}  // namespace surprisal::bench
+HWY_POP_ATTRIBUTES
+#endif
+
 namespace surprisal::bench {
 namespace {
 
@@ -106,14 +134,22 @@ Roof measure_roof(int threads) {
     const int64_t lines = kBytes / 64, begin = share.begin(lines), end = share.end(lines);
     sink[static_cast<size_t>(share.rank) * 16] = run.read(data + begin * 16, (end - begin) * 16);
   });
-  std::vector<int64_t> flops(static_cast<size_t>(threads) * 8);
-  const double compute = best_seconds(team, [&](WorkShare share) {
-    const auto rank = static_cast<size_t>(share.rank);
-    sink[rank * 16] += run.multiply_add(kRounds, flops[rank * 8]);
-  });
-  int64_t all_flops = 0;
-  for (const int64_t f : flops) all_flops += f;
-  return {static_cast<double>(kBytes) / read, static_cast<double>(all_flops) / compute};
+  const auto rate = [&](float (*multiply_add)(int64_t, int64_t&)) {
+    std::vector<int64_t> flops(static_cast<size_t>(threads) * 8);
+    const double seconds = best_seconds(team, [&](WorkShare share) {
+      const auto rank = static_cast<size_t>(share.rank);
+      sink[rank * 16] += multiply_add(kRounds, flops[rank * 8]);
+    });
+    int64_t all = 0;
+    for (const int64_t f : flops) all += f;
+    return static_cast<double>(all) / seconds;
+  };
+  const double float32 = rate(run.multiply_add);
+  double bfloat16 = float32;
+#if HWY_ARCH_X86
+  if (cpu_path() == CpuPath::kAvx512Bf16) bfloat16 = rate(dot_products);
+#endif
+  return {static_cast<double>(kBytes) / read, float32, bfloat16};
 }
 
 }  // namespace surprisal::bench
