@@ -5,36 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 namespace surprisal {
-namespace {
-
-/// Number of tokens the model prefers to `token`; among equals the lower id comes first.
-int32_t rank_of(std::span<const float> logits, TokenId token) {
-  const auto id = static_cast<size_t>(token);
-  const float own = logits[id];
-  int32_t rank = 0;
-  for (size_t i = 0; i < id; ++i) rank += logits[i] >= own;
-  for (size_t i = id + 1; i < logits.size(); ++i) rank += logits[i] > own;
-  return rank;
-}
-
-/// The k most probable tokens, most probable first, the lower id first among equals.
-std::vector<TokenId> top_tokens(std::span<const float> logits, int64_t k) {
-  std::vector<TokenId> ids(logits.size());
-  std::iota(ids.begin(), ids.end(), 0);
-  const auto middle = ids.begin() + std::min<int64_t>(k, static_cast<int64_t>(ids.size()));
-  std::partial_sort(ids.begin(), middle, ids.end(), [&](TokenId a, TokenId b) {
-    const float la = logits[static_cast<size_t>(a)], lb = logits[static_cast<size_t>(b)];
-    return la != lb ? la > lb : a < b;
-  });
-  ids.erase(middle, ids.end());
-  return ids;
-}
-
-}  // namespace
 
 Walk::Walk(TokenNode& root, std::vector<TokenId> prompt, std::vector<std::string> stop_strings,
            const WalkSetting& setting)
@@ -111,7 +84,7 @@ TokenRecord Walk::record_of(TokenId token, TokenSource source, const Decision& d
   record.second_probability = static_cast<float>(statistics.second_probability);
   record.logprob = static_cast<float>(
       static_cast<double>(evaluation.logits[static_cast<size_t>(token)]) - statistics.log_sum_exp);
-  record.rank = rank_of(evaluation.logits, token);
+  record.rank = evaluation.shared.rank(evaluation.logits, token);
   record.sampling_logprob = unless_unknown(decision.sampling_logprob, sampled);
   record.kept = sampled ? static_cast<int32_t>(decision.kept) : 0;
   record.temperature = unless_unknown(decision.temperature, sampled);
@@ -131,11 +104,12 @@ NodeRecord Walk::trace_node() const {
   NodeRecord record;
   record.token_id = node_->parent == nullptr ? -1 : node_->token;
   if (setting_.trace.top_k > 0) {
-    record.top_k_token_id = top_tokens(evaluation.logits, setting_.trace.top_k);
+    const auto wanted = static_cast<size_t>(setting_.trace.top_k);
+    const auto likely = evaluation.shared.top(evaluation.logits, wanted);  // or more
     double mass = 0;
-    for (const TokenId token : record.top_k_token_id) {
-      const double logprob = static_cast<double>(evaluation.logits[static_cast<size_t>(token)]) -
-                             evaluation.statistics.log_sum_exp;
+    for (const auto& [token, logit] : likely.first(std::min(wanted, likely.size()))) {
+      const double logprob = static_cast<double>(logit) - evaluation.statistics.log_sum_exp;
+      record.top_k_token_id.push_back(token);
       record.top_k_logprob.push_back(static_cast<float>(logprob));
       mass += std::exp(logprob);
     }

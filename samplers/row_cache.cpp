@@ -12,6 +12,17 @@ std::span<const RankedLogit> RowCache::top(std::span<const float> row, size_t co
   return top_;
 }
 
+int32_t RowCache::rank(std::span<const float> row, int32_t token) {
+  const auto id = static_cast<size_t>(token);
+  const auto likely = top(row, kFewest);
+  const auto found = std::ranges::find(likely, token, &RankedLogit::index);
+  if (found != likely.end()) return static_cast<int32_t>(found - likely.begin());
+  int32_t rank = 0;
+  for (size_t i = 0; i < id; ++i) rank += row[i] >= row[id];
+  for (size_t i = id + 1; i < row.size(); ++i) rank += row[i] > row[id];
+  return rank;
+}
+
 const DistributionStatistics& RowCache::statistics(std::span<const float> row, double scale) {
   const auto known = heated_.find(scale);
   if (known != heated_.end()) return known->second;

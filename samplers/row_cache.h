@@ -24,6 +24,8 @@ class RowCache {
 
   /// The `count` most likely, at least; see top_logits().
   std::span<const RankedLogit> top(std::span<const float> row, size_t count);
+  /// Number of tokens that are more likely than `token`; among equals the lower id comes first.
+  int32_t rank(std::span<const float> row, int32_t token);
   /// distribution_statistics(row, scale)
   const DistributionStatistics& statistics(std::span<const float> row, double scale);
   /// @param maximum  the row's largest
