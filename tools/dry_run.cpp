@@ -32,13 +32,16 @@ Speed measure(const PlannedModel& planned, const Prompt& prompt, int64_t batch) 
   const std::unique_ptr<Model> model = load_model(planned.spec.path, planned.spec.options);
   const auto length = static_cast<int64_t>(prompt.tokens.size());
   KVCache cache = make_cache(*model, batch * (length + kDecodeSteps + 1), batch + 1);
-  const KVCache::SequenceId first = cache.create();
   const auto run = [&](const std::vector<ModelRow>& rows) {
     for (const ModelRow& row : rows)
       if (!cache.reserve(row.sequence, static_cast<int64_t>(row.tokens.size())))
         throw Error(ErrorCode::kInternal, "the cache of a dry run is too small");
     model->forward(rows, cache, {});
   };
+  const KVCache::SequenceId before = cache.create();
+  run({{before, prompt.tokens}});  // the first pass of a model lays its memory out
+  cache.release(before);
+  const KVCache::SequenceId first = cache.create();
   const double prefill = seconds_of([&] { run({{first, prompt.tokens}}); });
   std::vector<ModelRow> rows;
   const std::vector<TokenId> next = {prompt.tokens.back()};
