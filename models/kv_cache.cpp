@@ -19,7 +19,7 @@ int64_t blocks_for(int64_t tokens) {
 }  // namespace
 
 KVCache::KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype, at::Device device)
-    : dtype_(dtype), keys_are_transposed_(dtype == at::kFloat && device.is_cpu()) {
+    : dtype_(dtype), keys_are_transposed_(dtype != at::kHalf && device.is_cpu()) {
   // Ordinary tensors, so that they may be written inside and outside of inference mode.
   const c10::InferenceMode ordinary(false);
   const int64_t layers = config.num_hidden_layers, heads = config.num_key_value_heads;

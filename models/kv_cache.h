@@ -15,7 +15,7 @@ namespace surprisal {
 /// a shared block copies it. Owned by the caller of the model; one thread at a time.
 ///
 /// Storage: per layer two tensors [blocks, K, kBlockTokens, D]. Memory is reserved at construction
-/// and, on the CPU, touched only when used. Float32 keys on the CPU lie in memory as
+/// and, on the CPU, touched only when used. Keys there, but for float16, lie in memory as
 /// [blocks, K, D, kBlockTokens], behind a transposed view: its kernels then compare a query with
 /// the 16 keys of a block across SIMD lanes, without sums across lanes.
 class KVCache {

@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <utility>
 
 #include "models/cpu/prefetch.h"
@@ -28,6 +29,8 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 using Floats = hn::ScalableTag<float>;
+using Words = hn::RebindToUnsigned<Floats>;
+using Halves = hn::Rebind<uint16_t, Floats>;  // bfloat16: the upper halves of floats
 using Vector = hn::Vec<Floats>;
 using Mask = hn::Mask<Floats>;
 
@@ -43,20 +46,40 @@ HWY_INLINE Vector iota(int64_t first) {
   return hn::Iota(Floats(), static_cast<float>(first));
 }
 
-// A cache line; a block of keys or values has as many as the head has dimensions.
-constexpr int64_t kLineFloats = 16;
-static_assert(kLineFloats == kBlockKeys);
+// Numbers of the cache in a cache line.
+template <class Stored>
+constexpr int64_t kLine = 64 / sizeof(Stored);
+
+HWY_INLINE Vector widened(hn::Vec<Halves> halves) {
+  return hn::BitCast(Floats(), hn::ShiftLeft<16>(hn::PromoteTo(Words(), halves)));
+}
+HWY_INLINE Vector load(const float* from) {
+  return hn::LoadU(Floats(), from);
+}
+HWY_INLINE Vector load(const uint16_t* from) {
+  return widened(hn::LoadU(Halves(), from));
+}
+HWY_INLINE Vector load_first(size_t count, const float* from) {
+  return hn::MaskedLoad(hn::FirstN(Floats(), count), Floats(), from);
+}
+HWY_INLINE Vector load_first(size_t count, const uint16_t* from) {
+  return widened(hn::MaskedLoad(hn::FirstN(Halves(), count), Halves(), from));
+}
+template <class Stored>
+const Stored* stored(const void* numbers) {
+  return static_cast<const Stored*>(numbers);
+}
 
 // scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used). Meanwhile their
 // values are fetched: blocks lie anywhere in memory, where hardware does not foresee them.
-template <int R>
+template <class Stored, int R>
 void score(const ChunkCall& call) {
   constexpr int V = vectors_for(R);
   for (int64_t first = 0; first * kLanes < call.used; first += V) {
-    const float* keys[V];
+    const Stored* keys[V];
     for (int v = 0; v < V; ++v) {
       const int64_t key = (first + v) * kLanes;
-      keys[v] = call.keys[key / kBlockKeys] + key % kBlockKeys;
+      keys[v] = stored<Stored>(call.keys[key / kBlockKeys]) + key % kBlockKeys;
     }
     Vector acc[R][V];
     for (int r = 0; r < R; ++r) {
@@ -64,11 +87,15 @@ void score(const ChunkCall& call) {
     }
     const float* q = call.q;
     constexpr int64_t kBlocks = std::max<int64_t>(1, V * kLanes / kBlockKeys);
-    const float* const* const values = call.values + first * kLanes / kBlockKeys;
+    const void* const* const values = call.values + first * kLanes / kBlockKeys;
     for (int64_t d = 0; d < call.dim; ++d) {
-      for (int64_t b = 0; b < kBlocks; ++b) prefetch_to_l2(values[b] + d * kLineFloats);
+      if (d * kBlockKeys % kLine<Stored> == 0) {  // a block of values has as many lines
+        for (int64_t b = 0; b < kBlocks; ++b) {
+          prefetch_to_l2(stored<Stored>(values[b]) + d * kBlockKeys);
+        }
+      }
       Vector k[V];
-      for (int v = 0; v < V; ++v) k[v] = hn::Load(Floats(), keys[v] + d * kBlockKeys);
+      for (int v = 0; v < V; ++v) k[v] = load(keys[v] + d * kBlockKeys);
       for (int r = 0; r < R; ++r) {
         const Vector broadcast = hn::Set(Floats(), q[r]);
         for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(k[v], broadcast, acc[r][v]);
@@ -140,32 +167,32 @@ struct Weighing {
 
 // sums[r][column...] = (begin > 0 ? sums[r][column...] : 0) + sum over keys of scores[r][j] *
 // value[j][column...], V vectors of columns, of which the last may be partial.
-template <int R, int V, bool kPartial>
+template <class Stored, int R, int V, bool kPartial>
 HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64_t column) {
   const Floats d;
-  const Mask mask = hn::FirstN(d, static_cast<size_t>(call.dim - column));
-  const auto load = [&](const float* from) HWY_ATTR {
-    return kPartial ? hn::MaskedLoad(mask, d, from) : hn::LoadU(d, from);
-  };
+  const auto left = static_cast<size_t>(call.dim - column);
+  const auto load_some = [&](const auto* from)
+                             HWY_ATTR { return kPartial ? load_first(left, from) : load(from); };
   float* const sums = call.sums + part.row * call.dim + column;
   Vector acc[R][V];
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) {
-      acc[r][v] = part.begin > 0 ? load(sums + r * call.dim + v * kLanes) : hn::Zero(d);
+      acc[r][v] = part.begin > 0 ? load_some(sums + r * call.dim + v * kLanes) : hn::Zero(d);
     }
   }
   for (int64_t key = part.begin; key < part.end;) {
-    const float* next = call.next_keys[key / kBlockKeys];
-    const float* value = call.values[key / kBlockKeys] + key % kBlockKeys * call.dim + column;
+    const auto* next = stored<Stored>(call.next_keys[key / kBlockKeys]);
+    const auto* value =
+        stored<Stored>(call.values[key / kBlockKeys]) + key % kBlockKeys * call.dim + column;
     const float* weight = call.scores + part.row * kChunkKeys + key;
     const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
     for (int64_t j = 0; j < keys; ++j) {
       if (column == 0 && next != nullptr) {
-        for (int64_t i = 0; i < call.dim; i += kLineFloats) prefetch_to_l2(next + i);
+        for (int64_t i = 0; i < call.dim; i += kLine<Stored>) prefetch_to_l2(next + i);
         next += call.dim;
       }
       Vector x[V];
-      for (int v = 0; v < V; ++v) x[v] = load(value + v * kLanes);
+      for (int v = 0; v < V; ++v) x[v] = load_some(value + v * kLanes);
       for (int r = 0; r < R; ++r) {
         const Vector broadcast = hn::Set(d, weight[r * kChunkKeys + j]);
         for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(x[v], broadcast, acc[r][v]);
@@ -178,7 +205,7 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
     for (int v = 0; v < V; ++v) {
       float* const to = sums + r * call.dim + v * kLanes;
       if (kPartial) {
-        hn::BlendedStore(acc[r][v], mask, d, to);
+        hn::BlendedStore(acc[r][v], hn::FirstN(d, left), d, to);
       } else {
         hn::StoreU(acc[r][v], d, to);
       }
@@ -186,22 +213,22 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
   }
 }
 
-template <int R>
+template <class Stored, int R>
 void weigh(const ChunkCall& call, const Weighing& part) {
   constexpr int V = vectors_for(R);
   int64_t column = 0;
   for (; column + V * kLanes <= call.dim; column += V * kLanes) {
-    weigh_columns<R, V, false>(call, part, column);
+    weigh_columns<Stored, R, V, false>(call, part, column);
   }
   for (; column + kLanes <= call.dim; column += kLanes) {
-    weigh_columns<R, 1, false>(call, part, column);
+    weigh_columns<Stored, R, 1, false>(call, part, column);
   }
-  if (column < call.dim) weigh_columns<R, 1, true>(call, part, column);
+  if (column < call.dim) weigh_columns<Stored, R, 1, true>(call, part, column);
 }
 
-template <int R>
+template <class Stored, int R>
 void chunk_of(const ChunkCall& call) {
-  score<R>(call);
+  score<Stored, R>(call);
   for (int r = 0; r < R; ++r) {
     float* const scores = call.scores + r * kChunkKeys;
     const float first_score = scores[0];
@@ -211,19 +238,24 @@ void chunk_of(const ChunkCall& call) {
   }
   // Keys that only some rows see are added to those alone: a weight of 0 would not keep out NaN.
   const int64_t common = *std::min_element(call.end, call.end + R);
-  weigh<R>(call, {0, 0, common});
+  weigh<Stored, R>(call, {0, 0, common});
   for (int r = 0; r < R; ++r) {
-    if (call.end[r] > common) weigh<1>(call, {r, common, call.end[r]});
+    if (call.end[r] > common) weigh<Stored, 1>(call, {r, common, call.end[r]});
   }
 }
 
-void chunk(const ChunkCall& call) {
+template <class Stored>
+void chunk_of_any(const ChunkCall& call) {
   using Kernel = void (*)(const ChunkCall&);
   static constexpr auto kKernels = []<size_t... R>(std::index_sequence<R...>) {
-    return std::array<Kernel, sizeof...(R)>{chunk_of<R + 1>...};
+    return std::array<Kernel, sizeof...(R)>{chunk_of<Stored, R + 1>...};
   }
   (std::make_index_sequence<kTileRows>());
   kKernels[static_cast<size_t>(call.rows - 1)](call);
+}
+
+void chunk(const ChunkCall& call) {
+  call.cache == CacheType::kFloat32 ? chunk_of_any<float>(call) : chunk_of_any<uint16_t>(call);
 }
 
 void disagreement(const DisagreementCall& call, float (&sums)[2]) {
@@ -254,7 +286,16 @@ void add_scaled(float factor, const float* from, int64_t n, float* to) {
   for (int64_t i = 0; i < n; ++i) to[i] += factor * from[i];
 }
 
-constexpr AttentionKernels kAttentionKernels = {kTileRows, chunk, disagreement, add_scaled};
+void add_scaled_value(float factor, CacheType type, const void* from, int64_t n, float* to) {
+  if (type == CacheType::kFloat32) return add_scaled(factor, stored<float>(from), n, to);
+  const auto* const halves = stored<uint16_t>(from);
+  for (int64_t i = 0; i < n; ++i) {
+    to[i] += factor * std::bit_cast<float>(static_cast<uint32_t>(halves[i]) << 16);
+  }
+}
+
+constexpr AttentionKernels kAttentionKernels = {kTileRows, chunk, disagreement, add_scaled,
+                                                add_scaled_value};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace surprisal

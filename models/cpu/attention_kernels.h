@@ -14,6 +14,12 @@ inline constexpr int64_t kChunkKeys = 128;
 inline constexpr int64_t kBlockKeys = 16;
 inline constexpr int64_t kChunkBlocks = kChunkKeys / kBlockKeys;
 
+/// How keys and values lie in the cache. The arithmetic is float32.
+enum class CacheType : uint8_t { kFloat32, kBfloat16 };
+constexpr int64_t cache_bytes(CacheType type) {
+  return type == CacheType::kFloat32 ? 4 : 2;
+}
+
 /// What one head's query makes of one chunk. Scores s are scaled; w = exp(s - top).
 struct ChunkState {
   float top = -std::numeric_limits<float>::infinity();
@@ -26,13 +32,14 @@ struct ChunkState {
 
 /// A tile of queries that look at one chunk of one key/value head.
 struct ChunkCall {
-  int64_t rows;                            ///< <= AttentionKernels::tile_rows
-  int64_t dim;                             ///< D
-  const float* q;                          ///< [D][rows], scaled
-  const float* keys[kChunkBlocks] = {};    ///< each [D][kBlockKeys]
-  const float* values[kChunkBlocks] = {};  ///< each [kBlockKeys][D]
+  int64_t rows;    ///< <= AttentionKernels::tile_rows
+  int64_t dim;     ///< D
+  const float* q;  ///< [D][rows], scaled
+  CacheType cache;
+  const void* keys[kChunkBlocks] = {};    ///< each [D][kBlockKeys]
+  const void* values[kChunkBlocks] = {};  ///< each [kBlockKeys][D]
   /// Keys of the call that comes next, to be fetched from memory in the meantime; null: unknown.
-  const float* next_keys[kChunkBlocks] = {};
+  const void* next_keys[kChunkBlocks] = {};
   int64_t used;          ///< keys that some row sees: [0, used) of the chunk
   const int32_t* begin;  ///< [rows] each row sees [begin, end) of the chunk
   const int32_t* end;
@@ -56,6 +63,8 @@ struct AttentionKernels {
   void (*disagreement)(const DisagreementCall& call, float (&sums)[2]);
   /// to += factor * from, n floats
   void (*add_scaled)(float factor, const float* from, int64_t n, float* to);
+  /// The same for n numbers of the cache.
+  void (*add_scaled_value)(float factor, CacheType type, const void* from, int64_t n, float* to);
 };
 const AttentionKernels& attention_kernels(CpuPath path);
 

@@ -12,9 +12,9 @@
 namespace surprisal {
 
 /// Llama for the CPU, the fast counterpart of class Llama, which is its oracle. In float32
-/// arithmetic, whatever 16-bit type the checkpoint is stored in; or with its products in bfloat16,
-/// summed in float32, and all else and the cache in float32. Opening it reads no weights; the first
-/// forward pass packs them. Concurrent forward passes take turns, each with all threads.
+/// arithmetic, whatever 16-bit type the checkpoint is stored in; or in bfloat16: what products
+/// read, and the cache, rounded to it, sums and all else in float32. Opening it reads no weights;
+/// the first forward pass packs them. Concurrent forward passes take turns, each with all threads.
 class CpuLlama final : public Model {
  public:
   /// @throws Error(kIo, kFormat, kCheckpointMismatch)
@@ -25,7 +25,6 @@ class CpuLlama final : public Model {
   const ModelConfig& config() const override { return config_; }
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return dtype_; }
-  at::ScalarType cache_dtype() const override { return at::kFloat; }
   /// Runs on as many threads as LibTorch is set to.
   StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
                      const ForwardRequest& request) const override;

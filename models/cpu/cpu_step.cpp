@@ -1,10 +1,12 @@
 #include "models/cpu/cpu_step.h"
 
 #include <ATen/ops/zeros.h>
+#include <c10/util/BFloat16.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "lib/error.h"
 
@@ -48,7 +50,8 @@ CpuStep::CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam
 
 void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest& request,
                   StepOutput& result) {
-  if (cache.dtype() != at::kFloat || !cache.keys_are_transposed()) {
+  const at::ScalarType stored = rounding_ == nullptr ? at::kFloat : at::kBFloat16;
+  if (cache.dtype() != stored || !cache.keys_are_transposed()) {
     throw Error(ErrorCode::kInternal, "the key-value cache was made for another model");
   }
   prepare_rotation(batch);
@@ -205,10 +208,21 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64
   const int64_t offset = slab.batch.offsets[token];
   const int64_t at = slab.batch.block_numbers[token] * cache.values(layer).stride(0) +
                      kv_head * KVCache::kBlockTokens * dim;
-  float* const keys = cache.keys(layer).mutable_data_ptr<float>() + at;
-  float* const values = cache.values(layer).mutable_data_ptr<float>() + at;
-  for (int64_t d = 0; d < dim; ++d) keys[d * KVCache::kBlockTokens + offset] = key[d];
-  std::copy_n(v_.row(row) + kv_head * dim, dim, values + offset * dim);
+  const float* const value = v_.row(row) + kv_head * dim;
+  const auto write = [&](auto* keys, auto* values) {
+    using Stored = std::remove_pointer_t<decltype(keys)>;
+    for (int64_t d = 0; d < dim; ++d) {
+      keys[at + d * KVCache::kBlockTokens + offset] = static_cast<Stored>(key[d]);
+      values[at + offset * dim + d] = static_cast<Stored>(value[d]);
+    }
+  };
+  if (cache.dtype() == at::kFloat) {
+    write(cache.keys(layer).mutable_data_ptr<float>(),
+          cache.values(layer).mutable_data_ptr<float>());
+  } else {
+    write(cache.keys(layer).mutable_data_ptr<at::BFloat16>(),
+          cache.values(layer).mutable_data_ptr<at::BFloat16>());
+  }
 }
 
 void CpuStep::run_head(const Slab& slab, const at::Tensor& logits, WorkShare share) {
@@ -242,14 +256,16 @@ void CpuStep::check(int64_t layer, const Slab& slab, WorkShare share) {
 RaggedAttention::Layer CpuStep::attention_layer(int64_t layer, const KVCache& cache,
                                                 const ForwardRequest& request,
                                                 const AttentionOutput& wanted) const {
-  RaggedAttention::Layer part{.q = q_.row(0),
-                              .q_stride = q_.stride(),
-                              .keys = cache.keys(layer).const_data_ptr<float>(),
-                              .values = cache.values(layer).const_data_ptr<float>(),
-                              .block_stride = cache.values(layer).stride(0),
-                              .out = mixed_.row(0),
-                              .out_stride = mixed_.stride(),
-                              .window = config_.attention_windows[static_cast<size_t>(layer)]};
+  RaggedAttention::Layer part{
+      .q = q_.row(0),
+      .q_stride = q_.stride(),
+      .cache = cache.dtype() == at::kFloat ? CacheType::kFloat32 : CacheType::kBfloat16,
+      .keys = cache.keys(layer).const_data_ptr(),
+      .values = cache.values(layer).const_data_ptr(),
+      .block_stride = cache.values(layer).stride(0),
+      .out = mixed_.row(0),
+      .out_stride = mixed_.stride(),
+      .window = config_.attention_windows[static_cast<size_t>(layer)]};
   const int64_t heads = config_.num_attention_heads, layers = config_.num_hidden_layers;
   if (request.attention_statistics) {
     part.per_head_stride = layers * heads * kHeadStatistics;

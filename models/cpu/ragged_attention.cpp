@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 
 #include "lib/attention_statistics.h"
 #include "models/kv_cache.h"
@@ -20,6 +21,10 @@ double deviation(const Heads& heads, Member member) {
   mean /= static_cast<double>(heads.size());
   for (const auto& head : heads) total += std::abs(head.*member - mean);
   return total;
+}
+
+const void* at_byte(const void* start, int64_t offset) {
+  return static_cast<const std::byte*>(start) + offset;
 }
 
 }  // namespace
@@ -63,7 +68,7 @@ std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& la
   std::array<int64_t, kChunkBlocks> offsets;
   for (size_t b = 0; b < offsets.size(); ++b) {
     const int64_t block = blocks[std::min(b, blocks.size() - 1)];
-    offsets[b] = block * layer.block_stride + item.kv_head * kBlockKeys * dim_;
+    offsets[b] = block_offset(layer, block, item.kv_head);
   }
   return offsets;
 }
@@ -97,6 +102,7 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
   ChunkCall call{.rows = rows,
                  .dim = dim_,
                  .q = scratch.q.data(),
+                 .cache = layer.cache,
                  .used = used,
                  .begin = begins.data(),
                  .end = ends.data(),
@@ -107,9 +113,9 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
   const auto offsets = block_offsets(layer, item);
   const auto next_offsets = next == nullptr ? offsets : block_offsets(layer, *next);
   for (size_t b = 0; b < offsets.size(); ++b) {
-    call.keys[b] = layer.keys + offsets[b];
-    call.values[b] = layer.values + offsets[b];
-    if (next != nullptr) call.next_keys[b] = layer.keys + next_offsets[b];
+    call.keys[b] = at_byte(layer.keys, offsets[b]);
+    call.values[b] = at_byte(layer.values, offsets[b]);
+    if (next != nullptr) call.next_keys[b] = at_byte(layer.keys, next_offsets[b]);
   }
   if (anything_seen) {
     kernels_.chunk(call);
@@ -165,9 +171,9 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
   for (int64_t d = 0; d < dim_; ++d) out[d] *= static_cast<float>(scale);
   if (sees_first) {
     const int64_t block = plan_.row_of(query).blocks[0];
-    kernels_.add_scaled(
-        first_p, layer.values + block * layer.block_stride + head / group_ * kBlockKeys * dim_,
-        dim_, out);
+    kernels_.add_scaled_value(first_p, layer.cache,
+                              at_byte(layer.values, block_offset(layer, block, head / group_)),
+                              dim_, out);
   }
   if (query.kept < 0) return;
   HeadSummary& summary = summaries_[static_cast<size_t>(index * heads_ + head)];

@@ -33,9 +33,10 @@ class RaggedAttention {
   struct Layer {
     const float* q;  ///< rotated, of the slab's tokens: [n, H * D]
     int64_t q_stride;
-    const float* keys;     ///< [blocks][K, D, kBlockTokens]
-    const float* values;   ///< [blocks][K, kBlockTokens, D]
-    int64_t block_stride;  ///< from block to block, of both
+    CacheType cache;
+    const void* keys;      ///< [blocks][K, D, kBlockTokens]
+    const void* values;    ///< [blocks][K, kBlockTokens, D]
+    int64_t block_stride;  ///< from block to block, of both, in numbers
     float* out;            ///< [n, H * D]
     int64_t out_stride;
     int64_t window = 0;         ///< newest keys a query sees; 0 = all
@@ -78,10 +79,15 @@ class RaggedAttention {
     float padded_first = 0, padded_empty = 0;
   };
 
-  /// Where an item's blocks of keys, and of values, begin; beyond the row's end its last one.
+  /// Where an item's blocks of keys, and of values, begin, in bytes; beyond the row's end its last
+  /// one.
   std::array<int64_t, kChunkBlocks> block_offsets(const Layer& layer, const Item& item) const;
   void merge_head(const Layer& layer, int64_t query, int64_t head);
   void compare_heads(const Layer& layer, int64_t comparison);
+  /// Where a block's keys or values of one head begin, in bytes.
+  int64_t block_offset(const Layer& layer, int64_t block, int64_t kv_head) const {
+    return (block * layer.block_stride + kv_head * kBlockKeys * dim_) * cache_bytes(layer.cache);
+  }
   void write_maps(const Layer& layer, int64_t query) const;
   int64_t visible_begin(const Query& query, const Layer& layer) const {
     return layer.window > 0 ? std::max<int64_t>(0, query.position + 1 - layer.window) : 0;

@@ -39,7 +39,10 @@ int64_t blocks_for(int64_t tokens) {
 /// A layer's cache with random content, in which rows lie in shuffled blocks.
 class Scene {
  public:
-  Scene(Shape shape, const std::vector<Part>& parts, uint64_t seed) : generator_(seed) {
+  /// @param cache  the dtype of keys and values as the CPU kernels find them
+  Scene(Shape shape, const std::vector<Part>& parts, uint64_t seed,
+        at::ScalarType cache = at::kFloat)
+      : generator_(seed), cache_(cache) {
     int64_t blocks = 0, tokens = 0;
     for (const Part& part : parts) blocks += blocks_for(part.first + part.count) - part.shared;
     std::vector<int64_t> unused(static_cast<size_t>(blocks));
@@ -58,20 +61,23 @@ class Scene {
       tokens += part.count;
     }
     q_ = random({tokens, shape.heads, shape.dim});
-    keys_ = random({blocks, shape.kv_heads, shape.dim, KVCache::kBlockTokens}).transpose(2, 3);
-    values_ = random({blocks, shape.kv_heads, KVCache::kBlockTokens, shape.dim});
+    keys_ = rounded(random({blocks, shape.kv_heads, shape.dim, KVCache::kBlockTokens}));
+    keys_ = keys_.transpose(2, 3);
+    values_ = rounded(random({blocks, shape.kv_heads, KVCache::kBlockTokens, shape.dim}));
     // Places after a row's last token hold whatever was there before.
     for (const AttentionRow& row : rows_) {
       const int64_t within = (row.first + row.count) % KVCache::kBlockTokens;
       if (within == 0) continue;
-      for (const at::Tensor& cache : {keys_, values_})
-        cache[row.blocks.back()].slice(1, within).fill_(std::numeric_limits<float>::quiet_NaN());
+      for (const at::Tensor& part : {keys_, values_})
+        part[row.blocks.back()].slice(1, within).fill_(std::numeric_limits<float>::quiet_NaN());
     }
   }
 
   AttentionInput input(int64_t window = 0) const {
     return {q_, keys_, values_, rows_, window, 1 / std::sqrt(static_cast<double>(q_.size(2)))};
   }
+  at::ScalarType cache() const { return cache_; }
+  at::Tensor rounded(const at::Tensor& part) const { return part.to(cache_).to(at::kFloat); }
   at::Tensor& q() { return q_; }
   at::Tensor& keys() { return keys_; }
   at::Tensor& values() { return values_; }
@@ -93,6 +99,7 @@ class Scene {
   }
 
   std::mt19937_64 generator_;
+  at::ScalarType cache_;
   std::vector<std::vector<int64_t>> numbers_;
   std::vector<AttentionRow> rows_;
   at::Tensor q_, keys_, values_;
@@ -164,12 +171,14 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
       batch.selected.push_back(row.begin + i);
   }
   const int64_t width = input.q.size(1) * input.q.size(2);
+  const at::Tensor keys = input.keys.to(scene.cache()), values = input.values.to(scene.cache());
   const RaggedAttention::Layer layer{
       .q = input.q.const_data_ptr<float>(),
       .q_stride = width,
-      .keys = input.keys.const_data_ptr<float>(),
-      .values = input.values.const_data_ptr<float>(),
-      .block_stride = input.values.stride(0),
+      .cache = scene.cache() == at::kFloat ? CacheType::kFloat32 : CacheType::kBfloat16,
+      .keys = keys.const_data_ptr(),
+      .values = values.const_data_ptr(),
+      .block_stride = values.stride(0),
       .out = result.output.mutable_data_ptr<float>(),
       .out_stride = width,
       .window = input.window,
@@ -213,9 +222,11 @@ const std::vector<Part> kRagged = {{0, 1},       {0, 7},      {15, 1},  {16, 1},
                                    {127, 1},     {128, 1, 7}, {300, 2}, {290, 1, 17}, {260, 40, 16},
                                    {256, 5, 16}, {384, 1, 16}};
 
-class RaggedAttentionTest : public ::testing::TestWithParam<CpuPath> {
+class RaggedAttentionTest : public ::testing::TestWithParam<std::tuple<CpuPath, at::ScalarType>> {
  protected:
   void SetUp() override { at::set_num_threads(1); }  // the oracle's products are too small to share
+  static CpuPath path() { return std::get<0>(GetParam()); }
+  static at::ScalarType cache() { return std::get<1>(GetParam()); }
 };
 
 TEST_P(RaggedAttentionTest, EqualsTheReferenceOverShapesAndWindows) {
@@ -225,10 +236,10 @@ TEST_P(RaggedAttentionTest, EqualsTheReferenceOverShapesAndWindows) {
     for (const int64_t window : {0, 1, 16, 40, 200}) {
       SCOPED_TRACE(std::to_string(shape.heads) + " heads, dim " + std::to_string(shape.dim) +
                    ", window " + std::to_string(window));
-      const Scene scene(shape, kRagged, ++seed);
+      const Scene scene(shape, kRagged, ++seed, cache());
       const AttentionInput input = scene.input(window);
       for (const bool all : {false, true})
-        expect_equal(fast(scene, input, all, GetParam()), plain(scene, input, all), kTolerance);
+        expect_equal(fast(scene, input, all, path()), plain(scene, input, all), kTolerance);
     }
 }
 
@@ -249,16 +260,16 @@ void expect_same_bits(const at::Tensor& a, const at::Tensor& b) {
 }
 
 TEST_P(RaggedAttentionTest, AQuerysBitsDependOnItsOwnKeysAlone) {
-  const Scene scene({9, 3, 64}, kRagged, 3);
+  const Scene scene({9, 3, 64}, kRagged, 3, cache());
   const AttentionInput input = scene.input();
-  const Result together = fast(scene, input, true, GetParam(), 3);
+  const Result together = fast(scene, input, true, path(), 3);
   int64_t at = 0;
   for (const AttentionRow& row : scene.rows())
     for (int64_t i = 0; i < row.count; ++i, ++at) {
       if (at % 7 != 0) continue;  // enough, from every part of a tile
       Scene alone = scene;
       alone.keep_query(row, i);
-      const Result single = fast(alone, alone.input(), true, GetParam(), 1);
+      const Result single = fast(alone, alone.input(), true, path(), 1);
       expect_same_bits(together.output[at], single.output[0]);
       expect_same_bits(together.per_head[at], single.per_head[0]);
       expect_same_bits(together.per_layer[at], single.per_layer[0]);
@@ -269,12 +280,12 @@ TEST_P(RaggedAttentionTest, AQuerysBitsDependOnItsOwnKeysAlone) {
 TEST_P(RaggedAttentionTest, AnOverwhelmingFirstTokenHidesNothing) {
   // Attention sinks: the first key gets all but e^-30 of the weight in some heads, and the other
   // keys' relative weights still decide agreement_without_first.
-  Scene scene({4, 2, 16}, {{99, 1}, {0, 40}, {250, 1}}, 11);
+  Scene scene({4, 2, 16}, {{99, 1}, {0, 40}, {250, 1}}, 11, cache());
   for (const AttentionRow& row : scene.rows())
     scene.keys()[row.blocks[0]].select(1, 0).copy_(
-        scene.q()[row.begin + row.count - 1].slice(0, 0, 4, 2) * 32);
+        scene.rounded(scene.q()[row.begin + row.count - 1].slice(0, 0, 4, 2) * 32));
   const AttentionInput input = scene.input();
-  const Result result = fast(scene, input, false, GetParam());
+  const Result result = fast(scene, input, false, path());
   const auto sink = static_cast<int64_t>(HeadStatistic::kSinkMass);
   EXPECT_GT(result.per_head.select(-1, sink).max().item<float>(), 0.9999f);
   expect_equal(result, plain(scene, input, false), kTolerance);
@@ -282,10 +293,10 @@ TEST_P(RaggedAttentionTest, AnOverwhelmingFirstTokenHidesNothing) {
 
 TEST_P(RaggedAttentionTest, LargeScoresNeitherOverflowNorCancel) {
   for (const double scale : {0.0, 80.0, 4e4}) {
-    Scene scene({4, 2, 16}, {{60, 1}, {0, 20}, {200, 2}}, 13);
+    Scene scene({4, 2, 16}, {{60, 1}, {0, 20}, {200, 2}}, 13, cache());
     scene.q() *= scale;
     const AttentionInput input = scene.input();
-    const Result quick = fast(scene, input, true, GetParam());
+    const Result quick = fast(scene, input, true, path());
     const Result slow = plain(scene, input, true);
     EXPECT_LT(test::max_difference(quick.output, slow.output), 1e-4) << scale;
     const auto entropy = static_cast<int64_t>(HeadStatistic::kEntropy);
@@ -300,21 +311,26 @@ TEST_P(RaggedAttentionTest, NaNReachesTheQueriesThatSeeItAndNoOthers) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const int64_t position : {0, 3, 17, 130})
     for (const bool in_keys : {true, false}) {
-      Scene scene({2, 1, 16}, {{0, 150}}, 17);
+      Scene scene({2, 1, 16}, {{0, 150}}, 17, cache());
       (in_keys ? scene.keys()
                : scene.values())[scene.rows()[0]
                                      .blocks[static_cast<size_t>(position / KVCache::kBlockTokens)]]
           .select(1, position % KVCache::kBlockTokens)
           .fill_(nan);
       const at::Tensor bad =
-          fast(scene, scene.input(), true, GetParam()).output.isnan().flatten(1);  // [T, H * D]
+          fast(scene, scene.input(), true, path()).output.isnan().flatten(1);  // [T, H * D]
       EXPECT_FALSE(bad.slice(0, 0, position).any().item<bool>()) << position << in_keys;
       EXPECT_TRUE(bad.slice(0, position).all().item<bool>()) << position << in_keys;
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Paths, RaggedAttentionTest, ::testing::ValuesIn(available_cpu_paths()),
-                         [](const auto& test) { return std::string(cpu_path_name(test.param)); });
+INSTANTIATE_TEST_SUITE_P(Paths, RaggedAttentionTest,
+                         ::testing::Combine(::testing::ValuesIn(available_cpu_paths()),
+                                            ::testing::Values(at::kFloat, at::kBFloat16)),
+                         [](const auto& test) {
+                           return std::string(cpu_path_name(std::get<0>(test.param))) + "_" +
+                                  c10::toString(std::get<1>(test.param));
+                         });
 
 }  // namespace
 }  // namespace surprisal

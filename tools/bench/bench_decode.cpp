@@ -21,6 +21,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "lib/distribution.h"
 #include "lib/json.h"
 #include "models/cpu/cpu_path.h"
 #include "models/model.h"
@@ -101,7 +102,7 @@ class Decoding {
     for (int64_t i = 0; i < logits.size(0); ++i) {
       const float* const row = logits.const_data_ptr<float>() + i * vocabulary;
       next_[first + static_cast<size_t>(i)] =
-          static_cast<TokenId>(std::max_element(row, row + vocabulary) - row);
+          top_logits({row, static_cast<size_t>(vocabulary)}, 1)[0].index;
     }
   }
 

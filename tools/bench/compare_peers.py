@@ -61,10 +61,11 @@ def weight_count(config):
     return config["num_hidden_layers"] * layer + config["vocab_size"] * hidden
 
 
-def cache_bytes_per_token(config):
-    """Of the float32 cache that both dtypes have on a CPU."""
+def cache_bytes_per_token(config, engine):
+    """Of the cache, which has the dtype of the engine."""
     dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    return 2 * config["num_key_value_heads"] * dim * 4 * config["num_hidden_layers"]
+    number = 2 if engine.endswith("bfloat16") else 4
+    return 2 * config["num_key_value_heads"] * dim * number * config["num_hidden_layers"]
 
 
 def floor_seconds(config, job, roof, engine):
@@ -77,7 +78,7 @@ def floor_seconds(config, job, roof, engine):
     rate = "bfloat16_flops_per_second" if engine == "ours-bfloat16" else "flops_per_second"
     compute = 2 * weights / roof[rate]
     compute += 4 * context * heads * dim * config["num_hidden_layers"] / roof["flops_per_second"]
-    read = 2 * weights + job["batch"] * context * cache_bytes_per_token(config)
+    read = 2 * weights + job["batch"] * context * cache_bytes_per_token(config, engine)
     return max(job["batch"] * compute, read / roof["bytes_per_second"])
 
 

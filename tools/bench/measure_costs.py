@@ -67,7 +67,7 @@ def memory(args, config):
         peak = engine.ask(job)["peak_bytes"]
         engine.close()
         blocks = (prompt + 4 + 15) // 16  # of 16 tokens
-        cache = batch * blocks * 16 * cache_bytes_per_token(config)
+        cache = batch * blocks * 16 * cache_bytes_per_token(config, args.dtype)
         need = 2 * weight_count(config) + cache + batch * config["vocab_size"] * 4
         allowed = MEMORY_GOAL[0] + MEMORY_GOAL[1] * need
         print(f"| {batch}, {prompt} | {need / 1e6:.0f} | {peak / 1e6:.0f} | {allowed / 1e6:.0f} |", flush=True)
