@@ -97,7 +97,7 @@ Json session_json(const Session& session) {
           {"ended", session.ended.empty() ? Json(nullptr) : Json(session.ended)},
           {"seconds", session.seconds},
           {"threads", session.threads},
-          {"batch", session.batch},
+          {"engine", session.engine},
           {"samples", session.samples},
           {"computed_tokens", session.computed_tokens},
           {"requested_tokens", session.requested_tokens},

@@ -16,7 +16,7 @@ struct Session {
   std::string started, ended;  ///< UTC, "2026-01-31T12:00:00Z"
   double seconds = 0;
   int64_t threads = 0;
-  int64_t batch = 0;             ///< rows extended at once
+  Json engine;                   ///< `engine:` as resolved, and the batch chosen for `auto`
   int64_t samples = 0;           ///< answers finished
   int64_t computed_tokens = 0;   ///< tokens the model really processed, after sharing
   int64_t requested_tokens = 0;  ///< that its answers would have needed one by one

@@ -169,6 +169,10 @@ size_t find_or_make(std::vector<Entry>& entries, std::map<std::string, size_t>& 
 Json run_identity(const Plan& plan) {
   Json identity = plan.config.resolved;
   for (const char* key : {"output", "repeats", "models", "tasks"}) identity.erase(key);
+  // How answers are computed: mode: strict promises that it changes nothing, and mode: fast that it
+  // may change last bits, as an interruption does.
+  for (const char* key : {"batch", "sharing", "prefill_chunk", "memory_bytes"})
+    identity.at("engine").erase(key);
   Json models = Json::array(), tasks = Json::array(), cells = Json::array();
   for (const PlannedModel& model : plan.models) {
     models.push_back(model_identity(model));

@@ -120,7 +120,8 @@ class Generation {
     const std::unique_ptr<Model> model = load_model(planned.spec.path, planned.spec.options);
     EngineOptions engine_options = plan_.config.engine;
     if (engine_options.batch == 0) engine_options.batch = automatic_batch(planned);
-    session.batch = engine_options.batch;
+    session.engine = plan_.config.resolved.value("engine", Json::object());
+    session.engine["batch"] = engine_options.batch;
     Engine engine(*model, *planned.tokenizer, engine_options);
 
     size_t next = 0;

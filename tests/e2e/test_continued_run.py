@@ -32,6 +32,28 @@ class GrowingRun(ExperimentCase):
         self.run_experiment(*only_drawn, "--limit", 4, "--set", "repeats=2", output=at_once)
         self.assertEqual(self.signature(run), self.signature(at_once / "smoke"))
 
+    def test_how_answers_are_computed_may_change_and_what_is_asked_may_not(self):
+        run = self.output / "smoke"
+        self.run_experiment("--limit", 2, "--set", "engine.batch=1")
+        computed = ("engine.batch=3", "engine.sharing=false", "engine.prefill_chunk=7",
+                    "engine.memory_bytes=100000000")  # fmt: skip
+        settings = [word for setting in computed for word in ("--set", setting)]
+        more = self.run_experiment("--limit", 4, *settings)
+        self.assertIn("going on: 14 of 28 answers are there", more.stderr)
+        at_once = self.output / "at_once"
+        self.run_experiment("--limit", 4, output=at_once)
+        self.assertEqual(self.samples(run), self.samples(at_once / "smoke"))
+        self.assertEqual(self.signature(run), self.signature(at_once / "smoke"))
+        sessions = json.loads((run / "manifest.json").read_text())["sessions"]
+        self.assertEqual([s["engine"]["batch"] for s in sessions], [1, 3])
+        self.assertEqual([s["engine"]["sharing"] for s in sessions], [True, False])
+        for change, difference in (
+            ("engine.mode=strict", r"engine.mode: \"fast\" -> \"strict\""),
+            ("trace.top_k=4", "trace.top_k: 3 -> 4"),
+        ):
+            refused = self.run_experiment("--limit", 4, "--set", change, status=2)
+            self.assertRegex(refused.stderr, difference)
+
 
 class InterruptedRun(ExperimentCase):
     LONG = ("--set", "task.n_per_level=20", "--set", "task.max_new_tokens=96")
