@@ -15,6 +15,7 @@ namespace surprisal {
 namespace {
 
 constexpr std::string_view kFormat = "surprisal-calibration";
+constexpr int64_t kTailTokens = 10;  // their order statistic varies by a third of its rank
 
 /// 900 of "q0.90" or "q0.9"; nullopt for what is not a quantile at all.
 /// @throws Error(kConfig) for one outside [0, 1] or finer than the kept steps
@@ -38,6 +39,18 @@ struct Resolver {
   const std::string& where;
   std::vector<ResolvedQuantile>* resolved;
 
+  /// A quantile that hardly a token lies beyond is the value of one token.
+  void require_enough_tokens(int64_t step, const std::string& quantile) const {
+    const int64_t shorter_side = std::min(step, Calibration::kSteps - step);
+    if (shorter_side == 0 ||
+        shorter_side * calibration->tokens >= kTailTokens * Calibration::kSteps)
+      return;
+    throw Error(ErrorCode::kConfig,
+                quantile + ": the calibration saw " + std::to_string(calibration->tokens) +
+                    " tokens, and at least " + std::to_string(kTailTokens) +
+                    " should lie beyond a quantile; calibrate on more problems");
+  }
+
   void visit(YAML::Node map, const std::string& prefix) const {
     for (auto entry : map) {
       const std::string name = entry.first.Scalar();
@@ -56,6 +69,7 @@ struct Resolver {
                         "' is a quantile and the model has no calibration; make one with "
                         "`calibrate MODEL --task NAME --output FILE` and name it as "
                         "model.calibration");
+      require_enough_tokens(*step, place + ": '" + text + "'");
       const double value = calibration->at(signal, *step);
       entry.second = yaml_from_json(value);
       if (resolved != nullptr) resolved->push_back({key, text, signal, value});

@@ -233,12 +233,17 @@ class RecordTask : public Task {
     const std::vector<std::string> choices = choices_of(record, spec_.choices, where);
     if (spec_.only_with_choices != 0 && choices.size() != spec_.only_with_choices) return;
     const std::string question = fill(spec_.prompt, record, choices, where);
+    if (trimmed(question).empty())
+      throw Error(ErrorCode::kFormat, where + ": the question is empty");
     Problem& problem = problems_.emplace_back();
     problem.doc_id = doc_id;
     problem.question_sha256 = sha256_hex(question);
     problem.target = spec_.scorer == AnswerScorer::kChoice
                          ? right_choice(field(record, spec_.answer, where), choices.size(), where)
                          : field_text(record, spec_.answer, where);
+    if (spec_.scorer == AnswerScorer::kNumeric && numeric_answer(problem.target) == kInvalidAnswer)
+      throw Error(ErrorCode::kFormat, where + ": the answer '" + problem.target.substr(0, 40) +
+                                          "' holds no number, and the scorer is `numeric`");
     for (const std::string& tag : spec_.tags)
       problem.tags.emplace_back(tag, field(record, tag, where));
     choice_counts_[doc_id] = choices.size();

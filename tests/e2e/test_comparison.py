@@ -1,11 +1,12 @@
 """compare_runs and rescore on a whole run: figures against sums made here."""
 
 import json
+import shutil
 import subprocess
 import sys
 import unittest
 
-from experiment_case import PROGRAMS, ExperimentCase
+from experiment_case import PROGRAMS, ROOT, ExperimentCase
 
 ANALYSIS = ("--set", "analysis={primary: numeric, baseline: greedy, family: [minp, quadrant]}")
 
@@ -62,6 +63,34 @@ class Comparison(ExperimentCase):
             other / "seed/smoke", status=2,
         )  # fmt: skip
         self.assertIn("task.generator_seed", result.stderr)
+
+    def test_other_weights_and_other_data_are_refused(self):
+        def compare_with(*settings):
+            self.run_experiment(*task, *settings, output=self.output / "other")
+            return self.program(
+                "compare_runs", self.output / "smoke", "--baseline", "greedy", "--with",
+                self.output / "other/smoke", status=2,
+            ).stderr  # fmt: skip
+
+        def write(last_question):
+            questions = ["1+1?", "2+2?", last_question]
+            lines = [json.dumps({"question": q, "answer": 4}) for q in questions]
+            (self.output / "test.jsonl").write_text("\n".join(lines))
+
+        task = ("--set", f"task={{name: jsonl, data: {self.output}, template: '{{question}}', "
+                "max_new_tokens: 4}")  # fmt: skip
+        write("3+1?")
+        self.run_experiment(*task)
+        others = self.scratch / "other-weights"
+        make = [sys.executable, ROOT / "tools/make_random_model.py", others, "--seed", "1"]
+        subprocess.run(make, check=True, capture_output=True)
+        self.assertIn("model.weights_sha256", compare_with("--set", f"model.path={others}"))
+        shutil.rmtree(self.output / "other")
+        write("1+3?")
+        self.assertIn("task.data_sha256", compare_with())
+        changed = self.run_experiment(*task, status=2).stderr
+        self.assertIn("holds a different experiment", changed)
+        self.assertIn("tasks.0.data_sha256", changed)
 
     def test_rescoring_changes_nothing_but_finds_what_was_changed(self):
         self.run_experiment()

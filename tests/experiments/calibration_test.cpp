@@ -82,6 +82,19 @@ high_low: {action: think, agreement_below: q0.1, attention_entropy_above: q1}
   EXPECT_EQ(resolved[3].quantile, "q0.1");
 }
 
+TEST(Calibration, SaysWhereItsTokensAreTooFew) {
+  const Calibration calibration = example();  // of 100 tokens
+  const auto resolve = [&](const char* quantile) {
+    YAML::Node sampler;
+    sampler["entropy_cut"] = quantile;
+    resolve_quantiles(sampler, &calibration, "test", nullptr);
+  };
+  for (const char* fine : {"q0.1", "q0.5", "q0.9", "q0", "q1"}) EXPECT_NO_THROW(resolve(fine));
+  for (const char* few : {"q0.099", "q0.901", "q0.999"})
+    EXPECT_THAT([&] { resolve(few); },
+                ThrowsMessage<Error>(HasSubstr("saw 100 tokens, and at least 10")));
+}
+
 TEST(Calibration, LeavesNumbersAlone) {
   const YAML::Node sampler = YAML::Load("{type: quadrant, entropy_cut: 2.5}");
   EXPECT_TRUE(resolve_quantiles(sampler, nullptr, "test", nullptr).is(sampler));

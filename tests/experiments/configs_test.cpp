@@ -21,6 +21,7 @@ std::vector<std::string> config_files() {
 /// What a model's calibration might say: every signal spread evenly from 0 to 1.
 Calibration invented_calibration() {
   Calibration calibration;
+  calibration.tokens = 1'000'000;
   for (const std::string_view signal : kCalibratedSignals)
     for (int64_t step = 0; step <= Calibration::kSteps; ++step)
       calibration.quantiles[std::string(signal)].push_back(static_cast<double>(step) /

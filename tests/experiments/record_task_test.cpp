@@ -186,6 +186,21 @@ TEST_F(RecordTasks, RefusesWhatIsWrongWithItsLine) {
   expect_refusal(task_yaml, "test.jsonl:1: the field 'a' is missing");
   write("test.jsonl", "{\"q\": [1], \"a\": 1, \"n\": 7}\n");
   expect_refusal(task_yaml, "test.jsonl:1: the field 'q' should be a string or a number");
+  write("test.jsonl", "{\"q\": \"x\", \"a\": 1, \"n\": 7}\n{\"q\": \" \", \"a\": 1, \"n\": 8}\n");
+  expect_refusal(task_yaml, "test.jsonl:2: the question is empty");
+  write("test.jsonl", "{\"q\": \"x\", \"a\": \"forty\", \"n\": 7}\n");
+  expect_refusal(task_yaml, "test.jsonl:1: the answer 'forty' holds no number");
+  EXPECT_NO_THROW(
+      task("{name: jsonl, template: '{q}', answer: a, scorer: regex, extract: '(.*)'}"));
+  for (const char* more :
+       {"\n", "[1]\n", "{\"q\": \"y\", \"q\": \"z\", \"a\": 1, \"n\": 8}\n",
+        "{\"q\": \"y\xff\", \"a\": 1, \"n\": 8}\n", "{\"q\": \"y\", \"a\": 1, \"n\": 8} {\n",
+        "{\"q\": \"y\", \"a\": 1e999, \"n\": 8}\n"}) {
+    write("test.jsonl", std::string("{\"q\": \"x\", \"a\": 1, \"n\": 7}\n") + more);
+    expect_refusal(task_yaml, "test.jsonl:2: ");
+  }
+  write("test.jsonl", "");
+  expect_refusal(task_yaml, "test.jsonl: empty");
   write("test.jsonl", R"({"question": "b", "options": ["1"], "answer": "B", "category": "c"})");
   expect_refusal("{name: mmlu_pro}", "test.jsonl:1: the answer should be one of 1 choices");
   expect_refusal("{name: jsonl, template: '{q}', scorer: regex}", "scorer regex needs `extract`");
