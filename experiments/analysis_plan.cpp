@@ -88,15 +88,16 @@ size_t check_names(const AnalysisPlan& plan, std::span<const DeclarableCell> cel
 
 std::string detectable_effects_text(int64_t questions, double alpha) {
   std::string text = "With " + std::to_string(questions) +
-                     " questions answered once, an exact test at " + fixed(alpha, 3) +
-                     " finds, four times in five:";
-  const char* separator = " ";
+                     (questions == 1 ? " question" : " questions") +
+                     " answered once, the smallest difference in points that an exact test at " +
+                     fixed(alpha, 3) + " finds four times in five: ";
+  const char* before = "";
+  const char* on = " where the two disagree on ";
   for (const DetectableEffect& effect : detectable_effects(questions, alpha)) {
-    text += separator +
-            (effect.difference ? "a difference of " + fixed(100 * *effect.difference, 1) + " points"
-                               : std::string("no difference, however large,")) +
-            " where the two disagree on " + fixed(100 * effect.discordance, 0) + " %";
-    separator = "; ";
+    text += before + (effect.difference ? fixed(100 * *effect.difference, 1) : "none") + on +
+            fixed(100 * effect.discordance, 0) + " %";
+    before = ", ";
+    on = " on ";
   }
   return text + ".\n";
 }

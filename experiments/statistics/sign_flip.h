@@ -18,8 +18,7 @@ struct SignFlipTest {
 /// Computed exactly, not by drawing permutations: a difference of whole numbers has a distribution
 /// that follows by convolution. With one answer a question it is the exact McNemar test.
 /// @param differences  one a cluster: right answers of the first method minus the second's, over
-/// all
-///                     repeats (so that every question has the same weight, repeats must be equal)
+///                     all repeats (which must be equal, so that questions weigh the same)
 /// Cost: differences × their sum of magnitudes.
 /// Ref: Fisher, The Design of Experiments 1935, §21; Pagano & Tritchler, JASA 1983 (convolution).
 SignFlipTest sign_flip_test(std::span<const int64_t> differences);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "experiments/analysis_plan.h"
 #include "lib/error.h"
 
 namespace surprisal {
@@ -41,6 +42,13 @@ TEST(DetectableEffect, LevelIsKept) {
 
 TEST(DetectableEffect, BothDirectionsAlike) {
   EXPECT_NEAR(mcnemar_power(120, 0.25, 0.1, 0.05), mcnemar_power(120, 0.25, -0.1, 0.05), 1e-12);
+}
+
+TEST(DetectableEffect, ReadsAsASentence) {
+  EXPECT_EQ(detectable_effects_text(1, 0.05),
+            "With 1 question answered once, the smallest difference in points that an exact test "
+            "at 0.050 finds four times in five: none where the two disagree on 5 %, none on 10 %, "
+            "none on 20 %, none on 30 %.\n");
 }
 
 TEST(DetectableEffect, Refuses) {
