@@ -24,6 +24,7 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -286,8 +287,8 @@ def harness_answers(options, task, chat):
         answer = answers.setdefault(sample["doc_id"], {})
         answer["prompt"] = sample["arguments"][0][0]
         answer["response"] = sample["resps"][0][0]
-        which = "flexible" if sample["filter"] == "flexible-extract" else "strict"
-        answer[which] = [sample["filtered_resps"][0], bool(sample["exact_match"])]
+        # "strict-match", "flexible_extract": the harness' tasks spell them both ways.
+        answer[re.split("[-_]", sample["filter"])[0]] = [sample["filtered_resps"][0], bool(sample["exact_match"])]
     lines = [answers[doc_id] for doc_id in sorted(answers)]
     if options.cache:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -310,9 +311,8 @@ def compare_responses(options):
                 differences.check(f"prompt of {doc}", our["prompt"], their["prompt"])
                 differences.check(f"response to {doc}", our["response"], their["response"])
                 for rule in ("strict", "flexible"):
-                    if rule in their:
-                        verdict = [our[f"extracted_{rule}"], our[rule]]
-                        differences.check(f"{rule} verdict of {doc}", verdict, their[rule])
+                    verdict = [our[f"extracted_{rule}"], our[rule]]
+                    differences.check(f"{rule} verdict of {doc}", verdict, their[rule])
             same = differences.finish() and same
     return same
 
