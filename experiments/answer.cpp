@@ -144,6 +144,7 @@ StepView Answer::view() const {
       may_spend && result_.injected_tokens + result_.retrieved_tokens < budget.max_injected;
   view.may_rewind = may_spend;
   view.may_branch = may_spend && branches_ < budget.max_branches;
+  view.schedule = request_.schedule ? &*request_.schedule : nullptr;
   return view;
 }
 

@@ -76,6 +76,8 @@ struct GenerationRequest {
   Counterfactual counterfactual = {};
   /// The answer a text gives, "" if none yet; an empty function: texts have no answers.
   std::function<std::string(const std::string&)> extract_answer = {};
+  /// The answer's interventions, for samplers that need them settled beforehand.
+  std::optional<std::vector<PlannedIntervention>> schedule = {};
   const Strategy* strategy = nullptr;      ///< makes several answers of it; null: one. Borrowed
   std::vector<uint64_t> member_keys = {};  ///< draws keys of a strategy's answers, in order
 };

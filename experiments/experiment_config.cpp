@@ -95,6 +95,23 @@ std::vector<Spec> read_one_or_many(
   return specs;
 }
 
+/// `NAME: {yoked_to: OTHER}`: whose control a sampler is, "" for an ordinary one.
+std::string read_yoke(const ParamReader& reader, const std::string& name, const YAML::Node& node,
+                      const std::vector<SamplerSpec>& before) {
+  if (!node.IsMap() || !node["yoked_to"].IsDefined()) return "";
+  ParamReader yoke(node, "sampler '" + name + "'", reader.file());
+  const std::string other = yoke.string(
+      "yoked_to", std::nullopt, "the sampler as often and as far apart as which it intervenes");
+  yoke.finish();
+  std::vector<std::string> known;
+  for (const SamplerSpec& spec : before)
+    if (spec.yoked_to.empty()) known.push_back(spec.name);
+  if (std::ranges::find(known, other) == known.end())
+    throw unknown_name_error("sampler that stands before it and is not yoked itself", other, known,
+                             yoke.place("yoked_to"));
+  return other;
+}
+
 std::vector<SamplerSpec> read_samplers(ParamReader& reader) {
   const YAML::Node node = reader.raw("samplers", "map", "named samplers: {NAME: {type: ...}}");
   if (!node.IsDefined() || !node.IsMap() || node.size() == 0)
@@ -105,7 +122,7 @@ std::vector<SamplerSpec> read_samplers(ParamReader& reader) {
     require_plain_name(reader, "samplers", name);
     if (name.find('.') != std::string::npos)
       throw reader.error("samplers", "'" + name + "': no dots in a sampler's name, they part keys");
-    specs.push_back({name, entry.second});
+    specs.push_back({name, entry.second, read_yoke(reader, name, entry.second, specs)});
   }
   reader.set_resolved("samplers", json_from_yaml(node));
   return specs;
@@ -206,7 +223,8 @@ TuneSpec read_tune(ParamReader& reader) {
 
 void require_known_samplers(const ParamReader& reader, const ExperimentConfig& config) {
   std::vector<std::string> known;
-  for (const SamplerSpec& sampler : config.samplers) known.push_back(sampler.name);
+  for (const SamplerSpec& sampler : config.samplers)
+    if (sampler.yoked_to.empty()) known.push_back(sampler.name);  // others follow their setting
   for (const std::string& name : config.tune->matched)
     if (std::find(known.begin(), known.end(), name) == known.end())
       throw unknown_name_error("sampler", name, known, reader.place("tune") + ": tune.match");

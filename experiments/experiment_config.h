@@ -38,7 +38,8 @@ struct TaskSpec {
 
 struct SamplerSpec {
   std::string name;
-  YAML::Node node;  ///< {type: NAME, parameters...}
+  YAML::Node node;       ///< {type: NAME, parameters...}
+  std::string yoked_to;  ///< the sampler whose control this is (yoke.h), an earlier one; "" = none
 };
 
 /// `tune:`: the settings of swept samplers are chosen on other problems than those reported on.

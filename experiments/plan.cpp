@@ -243,10 +243,16 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
         create_retriever(registries.retrievers, plan.config.retriever, file, &retriever);
   std::map<std::string, size_t> model_index, task_index;
   std::map<std::string, std::string> cell_of;  // id -> where it stands, for the message
+  const std::vector<CellSpec> specs = expand_cells(root, plan.config);
+  std::vector<std::optional<size_t>> planned_as(specs.size());  // index into plan.cells
   size_t number = 0;
-  for (const CellSpec& spec : expand_cells(root, plan.config)) {
-    if (kept != nullptr && !kept->at(number++)) continue;
+  for (size_t s = 0; s < specs.size(); ++s) {
+    const CellSpec& spec = specs[s];
+    if (spec.yoked_to ? !planned_as[*spec.yoked_to] : kept != nullptr && !kept->at(number++))
+      continue;
+    planned_as[s] = plan.cells.size();
     Cell cell;
+    if (spec.yoked_to) cell.yoked_to = planned_as[*spec.yoked_to];
     cell.sampler_name = spec.sampler.name;
     cell.seed = spec.seed;
     cell.budget = spec.budget;
@@ -278,6 +284,11 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
       YAML::Node strategy;
       const YAML::Node own = without_strategy(node, &strategy);
       cell.sampler = create_sampler(registries.samplers, own, owner, file, context, &sampler);
+      if (cell.sampler->needs().schedule && !cell.yoked_to)
+        throw Error(ErrorCode::kConfig,
+                    yaml_place(file, own) + ": " + owner +
+                        ": gate yoked belongs to another sampler: write NAME: {yoked_to: OTHER}");
+      if (cell.yoked_to) sampler["yoked_to"] = plan.cells[*cell.yoked_to].id;
       if (!strategy.IsNull())
         cell.strategy = create_strategy(registries.strategies, strategy, owner + ": strategy", file,
                                         &sampler["strategy"]);

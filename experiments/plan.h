@@ -74,7 +74,8 @@ struct Cell {
   std::string ask_policy = "best";
   Setting swept;
   std::vector<ResolvedQuantile> quantiles;  ///< thresholds that were written as such
-  std::string choice;  ///< how its setting was chosen (tuning.h); "" = it was not
+  std::string choice;                   ///< how its setting was chosen (tuning.h); "" = it was not
+  std::optional<size_t> yoked_to = {};  ///< the cell whose control it is (yoke.h), an earlier one
 };
 
 /// Everything that a run is about to do; nothing is computed and nothing written yet.
@@ -96,7 +97,8 @@ struct Plan {
 
 /// Reads an experiment whole: models' configurations, tokenizers, data, samplers, and every prompt.
 /// @param root  of load_config_tree(); @param file  its name, for messages
-/// @param kept  of expand_cells()'s cells, which to plan; null = all
+/// @param kept  of expand_cells()'s cells but the yoked ones, which follow the other's, which to
+///              plan; null = all
 /// @throws Error, among them kConfig naming the problem whose prompt does not fit into the context
 Plan make_plan(const YAML::Node& root, const std::string& file, const Registries& registries,
                const std::vector<bool>* kept = nullptr);

@@ -131,6 +131,8 @@ std::string obstacle_in(const Json& parameters) {
     if (is_beyond(value.at("action")))
       return "a state branches, asks, retrieves or rewinds, which takes the model";
   }
+  if (parameters.value("gate", "states") == "yoked")
+    return "a yoked sampler's places come from another one's answers";
   if (parameters.value("gate", "states") == "ending")
     return "the gate `ending` asks what the model would end with, which the trace does not tell";
   if (parameters.value("gate", "states") != "states" &&
@@ -382,6 +384,10 @@ std::vector<ReplayedAnswer> replay_run(const std::string& path,
       throw Error(ErrorCode::kUnsupported, where + ": sampler '" + cell.sampler + "' is of type " +
                                                before.value("type", "?") +
                                                "; only quadrant is replayed");
+    if (before.contains("yoked_to"))
+      throw Error(ErrorCode::kUnsupported, where +
+                                               ": a yoked sampler's places come from another "
+                                               "one's answers; replay that one");
     const YAML::Node changed = yaml_from_json(before);
     apply_overrides(changed, changes.at(cell.sampler));
     const auto tokenizer = load_tokenizer(model_path(path, cell));

@@ -65,6 +65,7 @@ std::vector<CellResult> ResultsBuilder::finish() const {
     result.flops = share(sums.flops, sums.n);
     result.forward_passes = share(sums.forward_passes, sums.n);
     result.interventions = share(sums.interventions, sums.n);
+    if (cell.yoked_to) result.planned_interventions = results[*cell.yoked_to].interventions;
     for (size_t i = 0; i < sums.states.size(); ++i)
       result.state_shares[i] = share(sums.states[i], sums.token_rows);
     const Scorer scorer = plan_.config.analysis ? plan_.config.analysis->primary : Scorer::kNumeric;

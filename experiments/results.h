@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,6 +31,8 @@ struct CellResult {
   /// Means over answers.
   double generated_tokens = 0, injected_tokens = 0, token_evaluations = 0, flops = 0,
          forward_passes = 0, interventions = 0;
+  /// Of a yoked control: what it was to do; the rest of it found no place. NaN for all others.
+  double planned_interventions = std::numeric_limits<double>::quiet_NaN();
   std::array<double, std::size(kStateNames)> state_shares{};  ///< of token rows, by State
   std::vector<TwinEffect> twins;     ///< of randomised twins; empty without `counterfactual:`
   std::vector<SignalAuroc> signals;  ///< that tell wrong answers from right ones, or do not

@@ -48,6 +48,7 @@ Json row_json(const CellResult& result) {
               {"mean_flops", number_or_null(result.flops)},
               {"mean_forward_passes", number_or_null(result.forward_passes)},
               {"interventions_per_answer", number_or_null(result.interventions)},
+              {"planned_interventions_per_answer", number_or_null(result.planned_interventions)},
               {"state_shares", Json::object()}};
   for (const auto& [key, value] : result.swept) row["swept"][key] = value;
   for (size_t i = 0; i < result.state_shares.size(); ++i)
@@ -118,6 +119,16 @@ std::string states_text(const CellResult& result) {
   return text.empty() ? "-" : text;
 }
 
+/// "think_yoked: of 120 interventions, placed at random, 7 were left out: ..."
+std::string yoke_note(const CellResult& result) {
+  const auto n = static_cast<double>(result.n);
+  const int64_t planned = std::llround(n * result.planned_interventions),
+                done = std::llround(n * result.interventions);
+  return named_setting(result.sampler, result.swept) + ": of " + std::to_string(planned) +
+         " interventions, placed at random, " + std::to_string(planned - done) +
+         " were left out: the answer had ended or its place did not allow it";
+}
+
 }  // namespace
 
 Json proportion_json(const Proportion& share) {
@@ -172,6 +183,8 @@ std::vector<CellResult> results_from_json(const Json& rows, const std::string& w
       result.flops = number_of(row.at("mean_flops"));
       result.forward_passes = number_of(row.at("mean_forward_passes"));
       result.interventions = number_of(row.at("interventions_per_answer"));
+      result.planned_interventions =
+          number_of(row.value("planned_interventions_per_answer", Json(nullptr)));
       for (size_t i = 0; i < result.state_shares.size(); ++i)
         result.state_shares[i] = number_of(row.at("state_shares").at(std::string(kStateNames[i])));
       result.signals = aurocs_from_json(row.value("wrong_answer_auroc", Json::object()));
@@ -244,6 +257,7 @@ std::string results_table(const std::vector<CellResult>& results) {
       if (!result.sampler_label.empty()) notes.insert(result.sampler + ": " + result.sampler_label);
       if (!result.choice.empty())
         notes.insert(named_setting(result.sampler, result.swept) + ": " + result.choice);
+      if (!std::isnan(result.planned_interventions)) notes.insert(yoke_note(result));
       ++settings[result.sampler];
       if (!result.twins.empty()) with_twins.push_back(&result);
     }

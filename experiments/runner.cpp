@@ -15,6 +15,7 @@
 #include "experiments/sample_json.h"
 #include "experiments/scorers.h"
 #include "experiments/spool.h"
+#include "experiments/yoke.h"
 #include "lib/draws.h"
 #include "lib/files.h"
 
@@ -80,6 +81,12 @@ class Generation {
     return false;
   }
 
+  /// It itself, or the cell it is yoked to.
+  bool has_failed(size_t cell) const {
+    const std::optional<size_t>& other = plan_.cells[cell].yoked_to;
+    return guards_[cell].failure() || (other && guards_[*other].failure());
+  }
+
   /// A retriever that holds the problems brings their answers, too.
   void warn_of_leaked_questions() const {
     if (!plan_.retriever) return;
@@ -125,8 +132,12 @@ class Generation {
     Engine engine(*model, *planned.tokenizer, engine_options);
 
     size_t next = 0;
+    bool yoked = false;
+    const auto is_due = [&](const Pending& one) {
+      return plan_.cells[one.cell].yoked_to.has_value() == yoked && !has_failed(one.cell);
+    };
     const auto take_next = [&]() -> std::optional<GenerationRequest> {
-      while (next < pending.size() && guards_[pending[next].cell].failure()) ++next;
+      while (next < pending.size() && !is_due(pending[next])) ++next;
       if (next == pending.size()) return std::nullopt;
       const size_t id = next++;
       return make_request(planned, pending[id], static_cast<int64_t>(id));
@@ -140,8 +151,14 @@ class Generation {
       ++progress_.answer_tokens;
       observer_.progress(progress_);
     };
-    engine.run(
-        take_next, finished, [&] { return stopped(); }, on_token);
+    // Yoked answers need the finished ones that they are yoked to.
+    for (const bool second : {false, true}) {
+      if (stopped()) break;
+      next = 0;
+      yoked = second;
+      engine.run(
+          take_next, finished, [&] { return stopped(); }, on_token);
+    }
     session.computed_tokens += engine.counters().computed_tokens;
     session.forward_passes += engine.counters().forward_passes;
     session.peak_rows = std::max(session.peak_rows, engine.counters().peak_rows);
@@ -165,6 +182,8 @@ class Generation {
     if (cell.strategy)
       for (int64_t member = 0; member < answers; ++member)
         request.member_keys.push_back(key_of(pending.repeat * answers + member));
+    if (cell.yoked_to)
+      request.schedule = yoked_schedule(recorded(*cell.yoked_to, pending), request.draws_key);
     request.max_new_tokens = cell.max_new_tokens;
     request.budget = cell.budget;
     request.ask =
@@ -183,6 +202,14 @@ class Generation {
       return answer == kInvalidAnswer ? "" : answer;
     };
     return request;
+  }
+
+  /// The finished answer of another cell to the same question.
+  Sample recorded(size_t cell, const Pending& pending) const {
+    const auto record = index_.find(cell, doc_id(pending), pending.repeat);
+    if (!record)
+      throw Error(ErrorCode::kInternal, "the answer that another is yoked to is not there");
+    return decode_sample(spool_.read(*record), spool_.path());
   }
 
   /// A person must know what the answer is an answer to.
@@ -235,6 +262,7 @@ class Generation {
 
   void keep(const Pending& pending, GenerationResult result) {
     spool_.append(encode_sample(make_sample(pending, std::move(result))));
+    index_.add(pending.cell, doc_id(pending), pending.repeat, spool_.records().back());
     if (++progress_.samples % kSamplesPerSync == 0) spool_.sync();
     observer_.progress(progress_);
   }

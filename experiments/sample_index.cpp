@@ -17,9 +17,13 @@ SampleIndex::SampleIndex(const Plan& plan, const Spool& spool) {
     if (cell == cells.end())
       throw Error(ErrorCode::kConfig, where + ": belongs to cell " + sample.cell +
                                           ", which this experiment does not have");
-    // One that stands twice was computed twice alike; the first counts.
-    records_.emplace(std::tuple(cell->second, sample.doc_id, sample.repeat), record);
+    add(cell->second, sample.doc_id, sample.repeat, record);
   }
+}
+
+void SampleIndex::add(size_t cell, int64_t doc_id, int64_t repeat, int64_t record) {
+  // One that stands twice was computed twice alike; the first counts.
+  records_.emplace(std::tuple(cell, doc_id, repeat), record);
 }
 
 std::optional<int64_t> SampleIndex::find(size_t cell, int64_t doc_id, int64_t repeat) const {

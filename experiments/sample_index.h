@@ -17,6 +17,8 @@ class SampleIndex {
   ///         plan does not have
   SampleIndex(const Plan& plan, const Spool& spool);
 
+  /// Says that the answer has been written. @param record  of Spool::records()
+  void add(size_t cell, int64_t doc_id, int64_t repeat, int64_t record);
   /// The record for Spool::read(), or nullopt: still to be computed.
   std::optional<int64_t> find(size_t cell, int64_t doc_id, int64_t repeat) const;
   int64_t size() const { return static_cast<int64_t>(records_.size()); }

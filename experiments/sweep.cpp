@@ -116,6 +116,21 @@ bool concerns(const std::string& key, const std::string& sampler) {
   return owner.empty() || owner == sampler;
 }
 
+/// Makes a cell the other's control: the same parameters, with another judge of when to intervene.
+void yoke(std::vector<CellSpec>& cells, size_t cell, size_t other, const std::string& file) {
+  SamplerSpec& sampler = cells[cell].sampler;
+  const SamplerSpec& model = cells[other].sampler;
+  if (!model.node.IsMap() || !model.node["type"].IsDefined() ||
+      model.node["type"].Scalar() != "quadrant" || model.node["strategy"].IsDefined())
+    throw Error(ErrorCode::kConfig, yaml_place(file, sampler.node) + ": sampler '" + sampler.name +
+                                        "': yoked_to: '" + model.name +
+                                        "' must be a quadrant without a strategy: only its "
+                                        "interventions can be placed elsewhere");
+  sampler.node = copy_tree(model.node);
+  sampler.node["gate"] = "yoked";
+  cells[cell].yoked_to = other;
+}
+
 std::string value_text(const Json& value) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
@@ -210,9 +225,10 @@ std::vector<CellSpec> expand_cells(const YAML::Node& root, const ExperimentConfi
   // [sampler][setting]: the whole experiment as that setting has it
   std::vector<std::vector<std::pair<Setting, ExperimentConfig>>> variants;
   size_t count = 0;
-  for (const std::string& name : names) {
+  for (const SamplerSpec& sampler : config.samplers) {
     variants.emplace_back();
-    for (Setting& setting : expand_sweep(axes, name)) {
+    const std::string& swept_as = sampler.yoked_to.empty() ? sampler.name : sampler.yoked_to;
+    for (Setting& setting : expand_sweep(axes, swept_as)) {
       count += config.models.size() * config.tasks.size();
       if (count > static_cast<size_t>(kMaxCells))
         throw Error(ErrorCode::kConfig, config.file + ": the grid has more than " +
@@ -230,11 +246,19 @@ std::vector<CellSpec> expand_cells(const YAML::Node& root, const ExperimentConfi
 
   std::vector<CellSpec> cells;
   for (size_t m = 0; m < config.models.size(); ++m)
-    for (size_t t = 0; t < config.tasks.size(); ++t)
-      for (size_t s = 0; s < names.size(); ++s)
+    for (size_t t = 0; t < config.tasks.size(); ++t) {
+      std::map<std::string, size_t> first;  // a sampler's cells among `cells`
+      for (size_t s = 0; s < names.size(); ++s) {
+        first[names[s]] = cells.size();
         for (const auto& [setting, variant] : variants[s])
           cells.push_back({variant.models[m], variant.tasks[t], variant.samplers[s], variant.seed,
                            variant.budget, variant.ask_policy, setting});
+        if (config.samplers[s].yoked_to.empty()) continue;
+        const size_t other = first.at(config.samplers[s].yoked_to);
+        for (size_t c = first[names[s]]; c < cells.size(); ++c)
+          yoke(cells, c, other + c - first[names[s]], config.file);
+      }
+    }
   return cells;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -29,6 +30,8 @@ struct CellSpec {
   Budget budget;
   std::string ask_policy = "best";
   Setting swept;
+  std::optional<size_t> yoked_to =
+      {};  ///< number of the cell whose control this is, an earlier one
 };
 
 /// A run of more cells is refused: a mistake in a grid is likelier than the wish.
@@ -45,8 +48,9 @@ std::vector<SweepAxis> read_sweep(const YAML::Node& sweep, const std::string& fi
 /// @throws Error(kConfig) beyond kMaxCells
 std::vector<Setting> expand_sweep(std::span<const SweepAxis> axes, const std::string& sampler);
 
-/// All cells of an experiment, models outermost, then tasks, samplers and settings. A pure function
-/// of the tree: nothing but `root` is read.
+/// All cells of an experiment, models outermost, then tasks, samplers and settings. A yoked sampler
+/// has a cell for each of the other's, with its parameters. A pure function of the tree: nothing
+/// but `root` is read.
 /// @param root    the tree that `config` was read from
 /// @throws Error(kConfig, kUnknownName, kUnsupported)
 std::vector<CellSpec> expand_cells(const YAML::Node& root, const ExperimentConfig& config);

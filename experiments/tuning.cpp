@@ -151,6 +151,8 @@ YAML::Node tuning_tree(const YAML::Node& root, const ExperimentConfig& config) {
   if (tree["task"].IsDefined()) use_split(tree["task"]);
   if (tree["tasks"].IsDefined())
     for (YAML::Node task : tree["tasks"]) use_split(task);
+  for (const SamplerSpec& sampler : config.samplers)
+    if (!sampler.yoked_to.empty()) tree["samplers"].remove(sampler.name);
   tree["name"] = kTuningName;
   tree["output"] = RunDirectory::of(config).path();
   return tree;
@@ -216,12 +218,16 @@ Plan make_tuned_plan(const YAML::Node& root, const std::string& file, const Regi
   for (const TunedCell& cell : tuned) kept.push_back(cell.kept);
   Plan plan = make_plan(root, file, registries, &kept);
   const TuneSpec& spec = *plan.config.tune;
-  size_t next = 0;
-  for (const TunedCell& entry : tuned)
-    if (entry.kept) {
-      Cell& cell = plan.cells.at(next++);
-      cell.choice = choice_text(entry, spec, shared_problems(plan, cell, tuning));
+  auto entry = tuned.begin();
+  for (Cell& cell : plan.cells) {
+    if (cell.yoked_to) {
+      cell.choice =
+          "that of '" + plan.cells[*cell.yoked_to].sampler_name + "', to which it is yoked";
+      continue;
     }
+    entry = std::find_if(entry, tuned.end(), [](const TunedCell& each) { return each.kept; });
+    cell.choice = choice_text(*entry++, spec, shared_problems(plan, cell, tuning));
+  }
   plan.tuning = tuning_json(tuning, tuned, spec);
   return plan;
 }

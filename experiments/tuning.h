@@ -16,7 +16,8 @@ namespace surprisal {
 /// swept keys that are not the sampler's own). Rule: the highest accuracy by the stated scorer; of
 /// equals the one that costs the fewest token_evaluations; of equals the first in the file. For
 /// samplers under `match:` the intervention rate nearest to the wanted one takes the place of
-/// accuracy. Samplers of one setting take part as they are written.
+/// accuracy. Samplers of one setting take part as they are written; yoked ones are not tuned, they
+/// follow the setting that is kept of the sampler they are yoked to.
 
 /// How one setting did on the tuning problems.
 struct TunedCell {
@@ -31,7 +32,7 @@ struct TunedCell {
 };
 
 /// The experiment's tree with the tuning split in place of the reported one, named `tuning` in the
-/// experiment's folder; its cells stand in the order of the experiment's.
+/// experiment's folder; its cells stand in the order of the experiment's, without yoked ones.
 YAML::Node tuning_tree(const YAML::Node& root, const ExperimentConfig& config);
 
 /// Refuses a choice that would not be fair: every swept sampler must bring the same number of

@@ -21,6 +21,7 @@ enum DrawPurpose : uint32_t {
   kPythonDraw = 3,      ///< `view.uniform(index)` of a Python sampler
   kAskDraw = 4,         ///< which option a random ask policy takes
   kTwinDraw = 5,        ///< whether a fired state is followed both ways
+  kYokeDraw = 6,        ///< where a yoked control intervenes; one number a choice, at position 0
   kXtcDraw = 16,        ///< 16 and above: a chain step's own, one number a step name
   kDirichletDraw = 24,  ///< gamma numbers of Entropix's Dirichlet draws
   kRaceDraw = 32,       ///< 32 and above: further draws of Entropix's races

@@ -27,6 +27,13 @@ struct Needs {
   /// The answer's first token takes the position after the next, as faithful Entropix has it: a
   /// context of its own, which shares nothing but the prompt with others.
   bool position_gap = false;
+  bool schedule = false;  ///< StepView::schedule
+};
+
+/// An intervention whose place was settled before the answer began.
+struct PlannedIntervention {
+  int64_t gap;  ///< tokens of the answer since the last one's place, or since its beginning
+  ActionKind kind;
 };
 
 /// Everything a sampler may look at before it decides on the next token.
@@ -35,6 +42,7 @@ struct StepView {
   const DistributionStatistics* statistics = nullptr;           ///< of `logits`; never null
   const AttentionStatistics* attention = nullptr;               ///< null unless needed
   const PaddedAttentionStatistics* padded_attention = nullptr;  ///< null unless needed
+  const std::vector<PlannedIntervention>* schedule = nullptr;   ///< null unless needed
   RowCache* shared = nullptr;  ///< of the row, where several requests may look at it; may be null
   std::span<const TokenId> tokens;  ///< the context: prompt, then the answer so far
   int64_t prompt_length = 0;

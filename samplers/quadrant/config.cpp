@@ -1,6 +1,7 @@
 #include "samplers/quadrant/config.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace surprisal {
 namespace {
@@ -115,14 +116,20 @@ ThinkRule read_think(ParamReader& params, const Tokenizer* tokenizer) {
 
 ControlGate read_gate(ParamReader& params) {
   const std::string gate = params.choice(
-      "gate", "states", {"states", "entropy", "max_probability", "random", "ending"},
+      "gate", "states", {"states", "entropy", "max_probability", "random", "ending", "yoked"},
       "what decides when an intervention happens; all but `states` are experimental controls; "
-      "ending: where the most likely token would end the answer");
+      "ending: where the most likely token would end the answer; yoked: as often and as far apart "
+      "as another sampler's to the same question, but elsewhere; an experiment writes it as "
+      "`NAME: {yoked_to: OTHER}`");
   if (gate == "entropy") return ControlGate::kEntropy;
   if (gate == "max_probability") return ControlGate::kMaxProbability;
   if (gate == "ending") return ControlGate::kEnding;
+  if (gate == "yoked") return ControlGate::kYoked;
   return gate == "random" ? ControlGate::kRandom : ControlGate::kStates;
 }
+
+constexpr Pace kAnyPace{
+    .first_after = 0, .cooldown = 0, .max_per_answer = std::numeric_limits<int64_t>::max()};
 
 }  // namespace
 
@@ -161,8 +168,18 @@ QuadrantConfig::QuadrantConfig(ParamReader& params, const SamplerContext& contex
                     .value_or(0);
   if (gate == ControlGate::kRandom && !params.has("random_rate"))
     throw params.error("gate", "random needs random_rate");
+  if (gate == ControlGate::kYoked) leave_pace_to_schedule(params);
   layers = params.integers("layers", {}, {.min = 0, .max = 1e6}, "",
                            "layers whose attention is averaged; empty: all");
+}
+
+void QuadrantConfig::leave_pace_to_schedule(const ParamReader& params) {
+  const auto rewinds = [](const StateRule& rule) { return rule.action == ActionKind::kRewind; };
+  if (intervention == ActionKind::kRewind || std::ranges::any_of(rules, rewinds))
+    throw params.error("gate", "yoked: what a rewind takes back leaves no place in the answer");
+  think.first_after = think.cooldown = 0;
+  think.max_per_answer = kAnyPace.max_per_answer;
+  branch.pace = ask.pace = retrieve.pace = kAnyPace;
 }
 
 }  // namespace surprisal

@@ -64,14 +64,15 @@ enum class ControlGate {
   kMaxProbability,  ///< p1 is below max_probability_cut
   kRandom,          ///< with probability random_rate, whatever the distribution
   kEnding,          ///< the most likely token would end the answer
+  kYoked,           ///< where a schedule says, whatever the distribution
 };
 
 struct QuadrantConfig {
   /// @throws Error(kConfig)
   QuadrantConfig(ParamReader& params, const SamplerContext& context);
 
-  AxisCut entropy, varentropy;                          ///< nats, nats^2
-  std::array<StateRule, std::size(kStateNames)> rules;  ///< by State
+  AxisCut entropy, varentropy;                            ///< nats, nats^2
+  std::array<StateRule, std::size(kStateNames)> rules{};  ///< by State; that of kNone is not used
   ForkPredicate fork;
   ThinkRule think;
   BranchRule branch;
@@ -82,6 +83,10 @@ struct QuadrantConfig {
   double max_probability_cut, random_rate;
   ActionKind intervention;      ///< what the control gates do when they fire
   std::vector<int64_t> layers;  ///< whose attention is read; empty: all
+
+ private:
+  /// Schedules are of answers that kept their pace; a second one would only lose places.
+  void leave_pace_to_schedule(const ParamReader& params);
 };
 
 /// Whether an action does more than choose a token.

@@ -6,6 +6,7 @@
 #include "samplers/greedy.h"
 #include "samplers/margin.h"
 #include "samplers/quadrant/reflection.h"
+#include "samplers/quadrant/schedule.h"
 
 namespace surprisal {
 
@@ -23,12 +24,15 @@ class Quadrant::Memory : public SamplerState {
         hotter(std::move(hotter_in)) {}
 
   std::unique_ptr<SamplerState> clone() const override {
-    return std::make_unique<Memory>(reflection, branches, questions, look_ups, rewinds,
-                                    base->clone(), hotter->clone());
+    auto copy = std::make_unique<Memory>(reflection, branches, questions, look_ups, rewinds,
+                                         base->clone(), hotter->clone());
+    copy->schedule = schedule;
+    return copy;
   }
 
   Reflection reflection;
   Turns branches, questions, look_ups, rewinds;
+  ScheduleProgress schedule;
   std::unique_ptr<SamplerState> base, hotter;  ///< of the two chains
 };
 
@@ -67,7 +71,7 @@ Quadrant::Quadrant(ParamReader& params, const SamplerContext& context)
 }
 
 Needs Quadrant::needs() const {
-  return {.attention = reads_attention_};
+  return {.attention = reads_attention_, .schedule = config_.gate == ControlGate::kYoked};
 }
 
 std::unique_ptr<SamplerState> Quadrant::start() const {
@@ -114,20 +118,32 @@ bool Quadrant::is_calm(const DistributionStatistics& statistics, const Signals& 
          until.agreement.holds(signals.attention.agreement);
 }
 
-bool Quadrant::intervention_due(const StepView& view, const Draws& draws, ActionKind action) const {
-  switch (config_.gate) {
-    case ControlGate::kStates:
-      return is_intervention(action);
-    case ControlGate::kEntropy:
-      return config_.entropy.is_high(view.statistics->entropy);
-    case ControlGate::kMaxProbability:
-      return view.statistics->max_probability < config_.max_probability_cut;
-    case ControlGate::kRandom:
-      return draws.uniform(kGateDraw) < config_.random_rate;
-    case ControlGate::kEnding:
-      return std::ranges::count(stop_tokens_, top_logits(view.logits, 1).front().index) > 0;
+std::optional<ActionKind> Quadrant::due(const StepView& view, ActionKind action, Memory& memory,
+                                        const Draws& draws) const {
+  if (config_.gate == ControlGate::kYoked) {
+    if (view.schedule == nullptr)
+      throw Error(ErrorCode::kUnsupported,
+                  "quadrant: gate yoked needs a schedule, which an experiment makes of another "
+                  "sampler's answers (NAME: {yoked_to: OTHER})");
+    return memory.schedule.take(*view.schedule, std::ssize(view.generated()));
   }
-  return false;
+  if (memory.reflection.is_active()) return std::nullopt;
+  const auto intervene_if = [&](bool fires) {
+    return fires ? std::optional(config_.intervention) : std::nullopt;
+  };
+  switch (config_.gate) {
+    case ControlGate::kEntropy:
+      return intervene_if(config_.entropy.is_high(view.statistics->entropy));
+    case ControlGate::kMaxProbability:
+      return intervene_if(view.statistics->max_probability < config_.max_probability_cut);
+    case ControlGate::kRandom:
+      return intervene_if(draws.uniform(kGateDraw) < config_.random_rate);
+    case ControlGate::kEnding:
+      return intervene_if(
+          std::ranges::count(stop_tokens_, top_logits(view.logits, 1).front().index) > 0);
+    default:
+      return is_intervention(action) ? std::optional(action) : std::nullopt;
+  }
 }
 
 std::vector<std::string> Quadrant::options(const StepView& view) const {
@@ -151,7 +167,6 @@ bool Quadrant::ends_with_trigger(const StepView& view) const {
 
 std::optional<Action> Quadrant::intervention(ActionKind kind, const StepView& view,
                                              const Memory& memory) const {
-  if (memory.reflection.is_active()) return std::nullopt;
   switch (kind) {
     case ActionKind::kThink:
       if (!view.may_inject || !memory.reflection.may_insert(config_.think, view.remaining_tokens))
@@ -215,15 +230,15 @@ Decision Quadrant::decide(const StepView& view, SamplerState* state, const Draws
   if (config_.gate == ControlGate::kStates && ends_with_trigger(view))
     action = ActionKind::kRetrieve;
   std::optional<Action> intervening;
-  if (!reflecting && intervention_due(view, draws, action)) {
-    const bool by_state = config_.gate == ControlGate::kStates;
-    const ActionKind kind = by_state ? action : config_.intervention;
-    intervening = intervention(kind, view, memory);
+  if (const std::optional<ActionKind> kind = due(view, action, memory, draws)) {
+    intervening = intervention(*kind, view, memory);
     if (!intervening) {
       gate = Gate::kCooldown;
-    } else if (!by_state) {
-      gate = config_.gate == ControlGate::kRandom ? Gate::kRandom : Gate::kPassed;
-      action = kind;
+    } else if (config_.gate != ControlGate::kStates) {
+      const bool by_lot =
+          config_.gate == ControlGate::kRandom || config_.gate == ControlGate::kYoked;
+      gate = by_lot ? Gate::kRandom : Gate::kPassed;
+      action = *kind;
     }
   }
   // Not allowed, or the states want one and the control does not.

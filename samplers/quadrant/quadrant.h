@@ -10,7 +10,7 @@ namespace surprisal {
 /// (nats, nats^2) cut it into four states, or five with a dead band; every state has one action,
 /// gates that it must pass, and another action for when it does not. Attention signals are means
 /// over heads and `layers`. `gate` replaces the states by a control as the judge of when to
-/// intervene (insert a thought, branch, ask).
+/// intervene (insert a thought, branch, ask); that of gate `yoked` is a schedule made beforehand.
 class Quadrant : public Sampler {
  public:
   Quadrant(ParamReader& params, const SamplerContext& context);
@@ -33,9 +33,11 @@ class Quadrant : public Sampler {
   Signals signals(const StepView& view) const;
   static bool passes(const StateRule& rule, const Signals& signals);
   bool is_calm(const DistributionStatistics& statistics, const Signals& signals) const;
-  bool intervention_due(const StepView& view, const Draws& draws, ActionKind action) const;
-  /// What to do for an intervention, or nothing where it is not allowed now: while reflecting, in a
-  /// cooldown, beyond a cap or a budget, or where there is nothing to choose between.
+  /// The intervention that is due here, if one is. @param action  of the state
+  std::optional<ActionKind> due(const StepView& view, ActionKind action, Memory& memory,
+                                const Draws& draws) const;
+  /// What to do for an intervention, or nothing where it is not allowed now: in a cooldown, beyond
+  /// a cap or a budget, or where there is nothing to choose between.
   std::optional<Action> intervention(ActionKind kind, const StepView& view,
                                      const Memory& memory) const;
   Decision intervene(Action action, ActionKind kind, Memory& memory) const;

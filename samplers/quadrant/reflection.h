@@ -14,8 +14,9 @@ class Reflection {
 
   bool is_active() const { return active_; }
 
+  /// Whether the pace allows another one; not asked while one is active.
   bool may_insert(const ThinkRule& rule, int64_t remaining_tokens) const {
-    return !active_ && cooldown_left_ == 0 && insertions_ < rule.max_per_answer &&
+    return cooldown_left_ == 0 && insertions_ < rule.max_per_answer &&
            remaining_tokens > static_cast<int64_t>(rule.tokens.size());
   }
 

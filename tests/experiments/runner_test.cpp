@@ -188,6 +188,108 @@ TEST(Runner, AnInterruptedRunOfStrategiesGoesOnToTheSameEnd) {
             read_file(whole_folder.file("example/samples.jsonl"), 1 << 20));
 }
 
+/// A sampler that thinks every now and then, and its yoked control.
+Plan yoked_plan(Plan plan) {
+  const auto thinking = [&](const std::string& rest) {
+    const SamplerContext context{plan.models[0].tokenizer.get(), 0};
+    return create_sampler(builtin_samplers(),
+                          YAML::Load("{type: quadrant, entropy_cut: 0, low_low: argmax, high_low: "
+                                     "argmax, high_high: argmax, reflecting: argmax, think: {text: "
+                                     "wa, first_after: 2, cooldown: 2, cap: 3, max_per_answer: 3}" +
+                                     rest + "}"),
+                          "", "", context, nullptr);
+  };
+  for (Cell& cell : plan.cells) cell.max_new_tokens = 30;
+  plan.cells[0].sampler = thinking(", gate: entropy");
+  plan.cells[1].sampler = thinking(", gate: yoked");
+  plan.cells[1].yoked_to = 0;
+  return plan;
+}
+
+TEST(Runner, AYokedControlThinksAsOftenAndAsFarApartElsewhere) {
+  const TemporaryFolder folder;
+  const Plan plan = yoked_plan(plan_in(folder, 6, 2));
+  CountingObserver observer;
+  const RunOutcome outcome = run_plan(plan, {}, observer);
+  const TraceReader trace(folder.file("example"));
+  const auto cell = trace.column("samples", "cell").read<int64_t>();
+  const auto doc = trace.column("samples", "doc_id").read<int64_t>();
+  const auto repeat = trace.column("samples", "repeat").read<int64_t>();
+  const auto sample = trace.column("events", "sample").read<int64_t>();
+  const auto position = trace.column("events", "position").read<int32_t>();
+  const auto kind = trace.column("events", "kind").read<uint8_t>();
+  std::map<std::pair<int64_t, int64_t>, std::vector<int32_t>> places[2];  // by cell, of each answer
+  for (size_t e = 0; e < sample.size(); ++e) {
+    const auto s = static_cast<size_t>(sample[e]);
+    if (static_cast<EventKind>(kind[e]) == EventKind::kThink)
+      places[cell[s]][{doc[s], repeat[s]}].push_back(position[e]);
+  }
+  const auto gaps = [](const std::vector<int32_t>& at) {
+    std::multiset<int32_t> all;
+    for (size_t i = 1; i < at.size(); ++i) all.insert(at[i] - at[i - 1]);
+    return all;
+  };
+  size_t planned = 0, done = 0, moved = 0;
+  for (const auto& [answer, at] : places[0]) {
+    const std::vector<int32_t>& yoked = places[1][answer];
+    planned += at.size();
+    done += yoked.size();
+    moved += at != yoked;
+    if (yoked.size() == at.size()) {
+      EXPECT_EQ(gaps(yoked), gaps(at));
+    } else {
+      EXPECT_LT(yoked.size(), at.size());  // an answer that ended sooner
+    }
+  }
+  EXPECT_GE(planned, 24u);
+  EXPECT_GE(done, planned / 2);
+  EXPECT_GE(moved, 6u);
+  EXPECT_DOUBLE_EQ(outcome.results[0].interventions * 12, static_cast<double>(planned));
+  EXPECT_DOUBLE_EQ(outcome.results[1].interventions * 12, static_cast<double>(done));
+  EXPECT_EQ(outcome.results[1].planned_interventions, outcome.results[0].interventions);
+  EXPECT_THAT(results_table(outcome.results),
+              HasSubstr("of " + std::to_string(planned) + " interventions, placed at random, " +
+                        std::to_string(planned - done) + " were left out"));
+}
+
+TEST(Runner, WhatAShorterYokedAnswerHasNoRoomForIsCounted) {
+  const TemporaryFolder folder;
+  Plan plan = yoked_plan(plan_in(folder, 6));
+  plan.cells[1].max_new_tokens = 12;
+  CountingObserver observer;
+  const RunOutcome outcome = run_plan(plan, {}, observer);
+  EXPECT_EQ(outcome.results[1].planned_interventions, outcome.results[0].interventions);
+  EXPECT_LT(outcome.results[1].interventions, outcome.results[0].interventions);
+  EXPECT_EQ(results_json(results_from_json(results_json(outcome.results), "t")),
+            results_json(outcome.results));
+}
+
+TEST(Runner, AnInterruptedYokedRunGoesOnToTheSameEnd) {
+  const TemporaryFolder whole_folder, folder;
+  CountingObserver observer;
+  run_plan(yoked_plan(plan_in(whole_folder)), {}, observer);
+  const Plan plan = yoked_plan(plan_in(folder));
+  for (int64_t stop_at = 1;; ++stop_at) {
+    ASSERT_LT(stop_at, 9);
+    CountingObserver counting;
+    RunOptions options;
+    options.interrupted = [&] { return counting.last.samples >= stop_at; };
+    if (run_plan(plan, options, counting).status == RunOutcome::Status::kFinished) break;
+  }
+  EXPECT_EQ(trace_signature(TraceReader(folder.file("example"))),
+            trace_signature(TraceReader(whole_folder.file("example"))));
+}
+
+TEST(Runner, ACellThatFailsTakesItsYokedControlWithIt) {
+  const TemporaryFolder folder;
+  Plan plan = yoked_plan(plan_in(folder));
+  plan.cells[0].sampler = std::make_unique<Failing>();
+  CountingObserver observer;
+  const Error error = error_of([&] { run_plan(plan, {}, observer); });
+  EXPECT_THAT(error.what(), HasSubstr("cell cell_a"));
+  EXPECT_THAT(error.what(), Not(HasSubstr("cell cell_b")));
+}
+
 TEST(Runner, APersonIsAskedOnlyWhereOneIs) {
   const TemporaryFolder folder;
   Plan plan = plan_in(folder);

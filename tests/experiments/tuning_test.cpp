@@ -158,8 +158,12 @@ name: mine
 output: runs
 model: {path: m}
 task: {name: stepwise, limit: 50, max_new_tokens: 64}
-samplers: {greedy: {type: greedy}, minp: {type: chain, steps: [{min_p: 0.1}]}}
-sweep: {samplers.minp.steps.min_p: [0.1, 0.2]}
+samplers:
+  greedy: {type: greedy}
+  minp: {type: chain, steps: [{min_p: 0.1}]}
+  think: {type: quadrant}
+  yoked: {yoked_to: think}
+sweep: {samplers.minp.steps.min_p: [0.1, 0.2], samplers.think.entropy_cut: [1, 2]}
 tune: {split: dev, limit: 20}
 analysis: {baseline: greedy, family: [minp]}
 )");
@@ -173,8 +177,12 @@ analysis: {baseline: greedy, family: [minp]}
   EXPECT_EQ(tuning.tasks[0].limit, 20);
   EXPECT_EQ(tuning.tasks[0].max_new_tokens, 64);
   EXPECT_EQ(config.tasks[0].limit, 50);  // the experiment's own tree is left alone
-  EXPECT_EQ(expand_cells(tuning_tree(root, config), tuning).size(),
-            expand_cells(root, config).size());
+  auto cells = expand_cells(root, config);
+  ASSERT_EQ(cells.size(), 1u + 2 + 2 + 2);
+  std::erase_if(cells, [](const CellSpec& cell) { return cell.yoked_to.has_value(); });
+  const auto tuned = expand_cells(tuning_tree(root, config), tuning);
+  ASSERT_EQ(tuned.size(), cells.size());
+  for (size_t c = 0; c < cells.size(); ++c) EXPECT_EQ(tuned[c].swept, cells[c].swept);
 }
 
 }  // namespace

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
+#include "samplers/quadrant/config.h"
+#include "samplers/quadrant/schedule.h"
 #include "tests/samplers/sampler_fixture.h"
 
 namespace surprisal {
@@ -251,6 +255,61 @@ TEST(Quadrant, RandomControlKeepsItsRate) {
   EXPECT_NEAR(fired, eligible * 0.1, 5 * deviation);
 }
 
+// What a yoked answer does at each number of its tokens, all of them drawn; peak() has no state
+// that would intervene.
+std::vector<ActionKind> follow(const std::string& yaml,
+                               const std::vector<PlannedIntervention>& schedule, int64_t tokens,
+                               const std::function<void(StepView&)>& limit = {}) {
+  const auto sampler = test::sampler_of("{type: quadrant, gate: yoked, " + yaml + "}");
+  EXPECT_TRUE(sampler->needs().schedule);
+  auto state = sampler->start();
+  std::vector<ActionKind> kinds;
+  for (int64_t taken = 0; taken < tokens; ++taken) {
+    test::Row row(fork(), std::vector<TokenId>(static_cast<size_t>(taken) + 2, 1));
+    row.view.prompt_length = 2;
+    row.view.schedule = &schedule;
+    if (limit) limit(row.view);
+    state = state->clone();  // as a snapshot would
+    const Decision decision = sampler->decide(row.view, state.get(), Draws(1, 0));
+    EXPECT_EQ(decision.gate == Gate::kRandom, is_intervention(decision.kind));
+    kinds.push_back(decision.kind);
+  }
+  return kinds;
+}
+
+TEST(Quadrant, AYokedControlFollowsItsSchedule) {
+  using enum ActionKind;
+  // The pace of the sampler it is yoked to has done its work: cooldown, reflection and number do
+  // not stand in the way a second time.
+  const std::string slow = "think: {cooldown: 100, max_per_answer: 1, first_after: 9}";
+  EXPECT_EQ(follow(slow, {{1, kThink}, {3, kThink}, {1, kBranch}}, 7),
+            (std::vector<ActionKind>{kArgmax, kThink, kChain, kChain, kThink, kBranch, kChain}));
+  EXPECT_EQ(follow(slow, {}, 2), (std::vector<ActionKind>{kArgmax, kArgmax}));
+}
+
+TEST(Quadrant, WhatAYokedControlMayNotDoIsLeftOutAndNotMoved) {
+  using enum ActionKind;
+  const auto broke_at_two = [](StepView& view) { view.may_inject = view.generated().size() != 2; };
+  EXPECT_EQ(follow("think: {cap: 1}", {{2, kThink}, {2, kThink}}, 6, broke_at_two),
+            (std::vector<ActionKind>{kArgmax, kArgmax, kArgmax, kArgmax, kThink, kChain}));
+}
+
+TEST(Quadrant, APlaceThatWasPassedOverComesLateAndKeepsItsDistance) {
+  ScheduleProgress progress;
+  const std::vector<PlannedIntervention> schedule = {{2, ActionKind::kBranch},
+                                                     {3, ActionKind::kThink}};
+  EXPECT_FALSE(progress.take(schedule, 1));
+  EXPECT_EQ(progress.take(schedule, 4), ActionKind::kBranch);
+  EXPECT_FALSE(progress.take(schedule, 6));
+  EXPECT_EQ(progress.take(schedule, 7), ActionKind::kThink);
+  EXPECT_FALSE(progress.take(schedule, 100));
+}
+
+TEST(Quadrant, AYokedControlWithoutAScheduleIsAnError) {
+  Answer answer("gate: yoked");
+  EXPECT_THROW(answer.step(peak()), Error);
+}
+
 TEST(Quadrant, RefusesWhatItCannotDo) {
   const auto message = [](const std::string& yaml) {
     try {
@@ -269,6 +328,8 @@ TEST(Quadrant, RefusesWhatItCannotDo) {
   EXPECT_THAT(message("entropy_low: 2\nentropy_high: 1"), HasSubstr("below entropy_high"));
   EXPECT_THAT(message("entropy_low: 1\nentropy_high: 2\nentropy_cut: 1"), HasSubstr("either"));
   EXPECT_THAT(message("gate: random"), HasSubstr("random_rate"));
+  EXPECT_THAT(message("gate: yoked\nhigh_low: rewind"), HasSubstr("rewind"));
+  EXPECT_THAT(message("gate: yoked\nintervention: rewind"), HasSubstr("rewind"));
   EXPECT_THAT(message("think: {text: ''}"), HasSubstr("must not be empty"));
 }
 
