@@ -317,7 +317,7 @@ void Answer::explore() {
   } while (branching_->next_round());
   ledger_.step(branching_->passes());
   branches_ += branching_->followed();
-  next_path_ += static_cast<uint32_t>(branching_->followed());
+  next_path_ = branching_->next_path();
   resolve_branching();
 }
 

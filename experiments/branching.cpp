@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
+#include "experiments/sample_json.h"
 #include "lib/error.h"
 
 namespace surprisal {
@@ -73,19 +75,21 @@ Branching::Branching(const Walk& walk, const Branch& branch, const Decision& dec
       width_(branch.candidates.size()),
       decision_(decision),
       limits_(limits),
-      first_path_(first_path) {
+      first_path_(first_path),
+      next_path_(first_path + static_cast<uint32_t>(width_)) {
   for (const TokenId candidate : branch.candidates) {
-    rollouts_.push_back(branch_of(walk, candidate, decision_));
+    rollouts_.push_back(branch_of(walk, candidate, rollouts_.size()));
     if (plan_.rollout != nullptr) rollouts_.back().state = plan_.rollout->start();
   }
 }
 
-/// A copy of the walk that goes on with the candidate.
-Rollout Branching::branch_of(const Walk& walk, TokenId candidate, const Decision& decision) {
+/// A copy of the walk that goes on with the candidate. @param number  within the round
+Rollout Branching::branch_of(const Walk& walk, TokenId candidate, size_t number) {
   Rollout rollout{.walk = walk};
-  rollout.path = first_path_ + static_cast<uint32_t>(followed_++);
+  ++followed_;
+  rollout.path = first_path_ + static_cast<uint32_t>(number);
   rollout.round_begin = walk.records().size();
-  Decision why = decision;
+  Decision why = decision_;
   why.action = Emit{candidate};
   rollout.walk.take(candidate, TokenSource::kBranch, why, 0);
   if (std::ranges::count(request_.stop_tokens, candidate) > 0)
@@ -101,7 +105,7 @@ void Branching::part(size_t index) {
   Rollout from = std::move(rollouts_[index]);
   const auto ranked = top_logits(from.walk.evaluation().logits, width_);
   for (size_t rank = 0; rank < ranked.size(); ++rank) {
-    Rollout branch = branch_of(from.walk, ranked[rank].index, decision_);
+    Rollout branch = branch_of(from.walk, ranked[rank].index, from.place * width_ + rank);
     branch.state = from.state ? from.state->clone() : nullptr;
     if (plan_.rollout != nullptr)
       plan_.rollout->observe(ranked[rank].index, TokenSource::kBranch, branch.state.get());
@@ -121,7 +125,7 @@ int64_t Branching::longest_of_round() const {
 
 bool Branching::next_round() {
   const auto can_go_on = [&](const Rollout& rollout) {
-    return !rollout.ended_answer && !has_answer(rollout);
+    return !rollout.ended_answer && !rollout.has_answer;
   };
   if (round_ >= plan_.rounds || !std::ranges::any_of(rollouts_, can_go_on)) return false;
   if (followed_ + plan_.keep * static_cast<int64_t>(width_) > limits_.branches) return false;
@@ -140,11 +144,14 @@ bool Branching::next_round() {
       continue;
     }
     rollout.round_begin = rollout.walk.records().size();
+    rollout.place = place;
     rollout.parts = can_go_on(rollout) && length_left(rollout) > 0;
     rollout.done = !rollout.parts;
     kept.push_back(std::move(rollout));
   }
   rollouts_ = std::move(kept);
+  first_path_ = next_path_;
+  next_path_ += static_cast<uint32_t>(rollouts_.size() * width_);
   return true;
 }
 
@@ -160,7 +167,7 @@ void Branching::step(size_t index) {
     decision.sampling_logprob = 0;
   } else {
     StepView view = rollout.walk.view(plan_.rollout->needs());
-    view.may_branch = view.may_inject = false;
+    view.may_branch = view.may_inject = view.may_rewind = false;
     const Draws draws(request_.draws_key, static_cast<uint32_t>(rollout.walk.position()),
                       rollout.path);
     decision = plan_.rollout->decide(view, rollout.state.get(), draws);
@@ -186,17 +193,21 @@ void Branching::step(size_t index) {
   rollout.done = rollout.ended_answer.has_value() || reached_stop(rollout);
 }
 
-/// Whether it is rolled out to an answer and has reached it.
-bool Branching::has_answer(const Rollout& rollout) const {
-  return plan_.stop_at == BranchPlan::StopAt::kAnswer && request_.extract_answer &&
-         !request_.extract_answer(rollout.walk.text().text()).empty();
+/// What it says where branches are rolled out to an answer, read as scorers read; else "".
+std::string Branching::answer_of(const Rollout& rollout) const {
+  if (plan_.stop_at != BranchPlan::StopAt::kAnswer || !request_.extract_answer) return "";
+  const AnswerText& text = rollout.walk.text();
+  return request_.extract_answer(without_spans(text.text(), text.foreign()));
 }
 
 int64_t Branching::length_left(const Rollout& rollout) const {
   return limits_.tokens - static_cast<int64_t>(rollout.walk.records().size() - fork_);
 }
 
-bool Branching::reached_stop(const Rollout& rollout) const {
+bool Branching::reached_stop(Rollout& rollout) const {
+  // In the middle of a number there is an answer already, though not the one it will be.
+  const std::string before = std::exchange(rollout.answer, answer_of(rollout));
+  rollout.has_answer = !before.empty() && before == rollout.answer;
   const auto length = static_cast<int64_t>(rollout.walk.records().size() - rollout.round_begin);
   if (length >= plan_.horizon || length_left(rollout) <= 0) return true;
   switch (plan_.stop_at) {
@@ -209,7 +220,7 @@ bool Branching::reached_stop(const Rollout& rollout) const {
       // The fork token's own distribution is the uncertain one: look at those after it.
       return length > 1 && rollout.walk.records().back().entropy < plan_.low_entropy;
     case BranchPlan::StopAt::kAnswer:
-      return has_answer(rollout);
+      return rollout.has_answer;
   }
   return false;
 }
@@ -224,18 +235,13 @@ std::string Branching::added_text(const Rollout& rollout) const {
 }
 
 std::string Branching::content(const Rollout& rollout) const {
-  if (plan_.stop_at == BranchPlan::StopAt::kAnswer && request_.extract_answer)
-    if (std::string answer = request_.extract_answer(rollout.walk.text().text()); !answer.empty())
-      return answer;
-  return added_text(rollout);
+  const std::string answer = answer_of(rollout);
+  return answer.empty() ? added_text(rollout) : answer;
 }
 
 bool Branching::differ(const Rollout& a, const Rollout& b) const {
-  if (plan_.stop_at == BranchPlan::StopAt::kAnswer && request_.extract_answer) {
-    const std::string left = request_.extract_answer(a.walk.text().text());
-    const std::string right = request_.extract_answer(b.walk.text().text());
-    if (!left.empty() && !right.empty()) return left != right;
-  }
+  const std::string left = answer_of(a), right = answer_of(b);
+  if (!left.empty() && !right.empty()) return left != right;
   return normalized_edit_distance(added_text(a), added_text(b)) > plan_.different_from;
 }
 

@@ -16,10 +16,13 @@ struct Rollout {
   std::unique_ptr<SamplerState> state = nullptr;  ///< of the plan's roll-out sampler
   uint32_t path = 0;                              ///< its number within the answer, for the draws
   std::optional<StopReason> ended_answer =
-      std::nullopt;        ///< the branch reached the end of the whole answer
-  size_t round_begin = 0;  ///< taken tokens when its round began
-  bool parts = false;      ///< goes on into several at its next step
-  bool done = false;       ///< with this round
+      std::nullopt;         ///< the branch reached the end of the whole answer
+  size_t round_begin = 0;   ///< taken tokens when its round began
+  size_t place = 0;         ///< among those of its round when that began
+  std::string answer = "";  ///< what it said at its last token, where branches go to an answer
+  bool has_answer = false;  ///< and a further token left it as it was
+  bool parts = false;       ///< goes on into several at its next step
+  bool done = false;        ///< with this round
 };
 
 /// A fork being explored: grows each candidate by the plan, then scores and compares.
@@ -44,6 +47,9 @@ class Branching {
 
   /// Branches followed so far.
   int64_t followed() const { return followed_; }
+  /// The first path number behind theirs. Some of theirs may be unused: a branch's number must not
+  /// depend on how far the other branches are at the time.
+  uint32_t next_path() const { return next_path_; }
   /// Sequential steps: side by side, the branches of a round take as many as the longest; the fork
   /// token itself was chosen by the step before. Call when all is done.
   int64_t passes() const { return passes_ + longest_of_round() - 1; }
@@ -62,11 +68,11 @@ class Branching {
 
  private:
   void part(size_t index);
-  Rollout branch_of(const Walk& walk, TokenId candidate, const Decision& decision);
+  Rollout branch_of(const Walk& walk, TokenId candidate, size_t number);
   int64_t longest_of_round() const;
   int64_t length_left(const Rollout& rollout) const;
-  bool has_answer(const Rollout& rollout) const;
-  bool reached_stop(const Rollout& rollout) const;
+  std::string answer_of(const Rollout& rollout) const;
+  bool reached_stop(Rollout& rollout) const;
   std::string added_text(const Rollout& rollout) const;
   bool differ(const Rollout& a, const Rollout& b) const;
 
@@ -77,7 +83,7 @@ class Branching {
   size_t width_;       // candidates
   Decision decision_;  // to branch
   Limits limits_;
-  uint32_t first_path_;
+  uint32_t first_path_, next_path_;  // of this round, and behind it
   int64_t round_ = 1, followed_ = 0, passes_ = 0;
   std::vector<Rollout> rollouts_;
   std::vector<BranchRecord> given_up_;

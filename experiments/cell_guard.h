@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <string>
 
 #include "experiments/forwarding_sampler.h"
 
@@ -13,6 +15,16 @@ class CellGuard : public ForwardingSampler {
   using ForwardingSampler::ForwardingSampler;
 
   const std::optional<Error>& failure() const { return failure_; }
+
+  /// What `work` returns; nothing, and the cell has failed, where it throws an Error.
+  std::string attempt(const std::function<std::string()>& work) const {
+    try {
+      return work();
+    } catch (const Error& error) {
+      failure_ = error;
+      return {};
+    }
+  }
 
   Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override {
     try {

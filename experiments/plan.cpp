@@ -298,6 +298,16 @@ Plan make_plan(const YAML::Node& root, const std::string& file, const Registries
     if (const auto reason = refuses_repeats(cell); reason && plan.config.repeats > 1)
       throw Error(ErrorCode::kConfig, file + ": sampler '" + spec.sampler.name +
                                           "': repeats > 1 make no sense: " + *reason);
+    if (const auto reason = cell.sampler->refuses_repeats();
+        reason && cell.strategy && cell.strategy->repeats_sampler())
+      throw Error(ErrorCode::kConfig,
+                  file + ": sampler '" + spec.sampler.name +
+                      "': its strategy would see one answer again and again: " + *reason);
+    if (cell.sampler->needs().retriever && !plan.retriever)
+      throw Error(ErrorCode::kConfig,
+                  file + ": sampler '" + spec.sampler.name +
+                      "' looks things up: name what answers it, as `retriever: {type: calculator}` "
+                      "(run_experiment --list retrievers)");
 
     cell.identity = {{"version", kIdentityVersion},
                      {"model", model_identity(model)},

@@ -145,6 +145,9 @@ class Generation {
     const auto finished = [&](GenerationResult result) {
       const Pending& one = pending[static_cast<size_t>(result.id)];
       session.requested_tokens += result.cost.token_evaluations;
+      for (const TwinRecord& pair : result.twins)
+        session.requested_tokens +=
+            pair.treated.token_evaluations + pair.untreated.token_evaluations;
       if (!guards_[one.cell].failure()) keep(one, std::move(result));
     };
     const auto on_token = [&](int64_t, TokenId, const TokenRecord&) {
@@ -189,8 +192,8 @@ class Generation {
     request.ask =
         cell.ask_policy == kPerson ? asking_about(problem(pending)) : ask_policy(cell.ask_policy);
     if (plan_.retriever)
-      request.retrieve = [this](const std::string& query) {
-        return plan_.retriever->retrieve(query);
+      request.retrieve = [this, &guard = guards_[pending.cell]](const std::string& query) {
+        return guard.attempt([&] { return plan_.retriever->retrieve(query); });
       };
     if (!cell.strategy) request.counterfactual = plan_.config.counterfactual;
     request.stop_strings = model.stop_strings(*plan_.tasks[cell.task].task);

@@ -1,5 +1,6 @@
 #include "experiments/twin_effects.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -61,6 +62,8 @@ std::vector<TwinEffect> TwinEffects::effects(Scorer scorer) const {
     effect.treated /= static_cast<double>(effect.pairs);
     effect.untreated /= static_cast<double>(effect.pairs);
     effect.effect = clustered_mean(differences, clusters);
+    effect.effect.low = std::max(effect.effect.low, -1.0);  // NaN stays
+    effect.effect.high = std::min(effect.effect.high, 1.0);
     effects.push_back(std::move(effect));
   }
   return effects;

@@ -109,8 +109,10 @@ enum class Gate : uint8_t {
   kFailed,    ///< a gate's condition did not hold: the fallback action was taken
   kCooldown,  ///< an intervention was due but a cooldown, a cap or a reflection was in force
   kRandom,    ///< a control gate fired at random
+  kBudget,    ///< an intervention was due but the answer's budget was used up
 };
-inline constexpr std::string_view kGateNames[] = {"none", "passed", "failed", "cooldown", "random"};
+inline constexpr std::string_view kGateNames[] = {"none",     "passed", "failed",
+                                                  "cooldown", "random", "budget"};
 
 /// Who put a token into the context. Stored as an HDF5 enum in traces.
 enum class TokenSource : uint8_t { kSampled, kInjected, kRetrieved, kBranch, kUser };

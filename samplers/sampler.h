@@ -27,7 +27,8 @@ struct Needs {
   /// The answer's first token takes the position after the next, as faithful Entropix has it: a
   /// context of its own, which shares nothing but the prompt with others.
   bool position_gap = false;
-  bool schedule = false;  ///< StepView::schedule
+  bool schedule = false;   ///< StepView::schedule
+  bool retriever = false;  ///< what its look-ups are answered from
 };
 
 /// An intervention whose place was settled before the answer began.

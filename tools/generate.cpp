@@ -6,6 +6,7 @@
 #include "experiments/retrieval/retriever.h"
 #include "experiments/sample.h"
 #include "experiments/stop_strings.h"
+#include "experiments/strategies/strategy.h"
 #include "lib/chat_template.h"
 #include "lib/json.h"
 #include "lib/sha256.h"
@@ -57,8 +58,14 @@ int generate(const Options& options) {
                                .vocab_size = model->config().vocab_size,
                                .stop_tokens = stop_tokens(model->config(), *tokenizer)};
   Json resolved;
-  const auto sampler = create_sampler(builtin_samplers(), parse_yaml(options.sampler, "--sampler"),
-                                      "--sampler", "--sampler", context, &resolved);
+  YAML::Node strategy;
+  const YAML::Node own = without_strategy(parse_yaml(options.sampler, "--sampler"), &strategy);
+  if (!strategy.IsNull())
+    throw Error(ErrorCode::kConfig,
+                "--sampler: generate shows one answer as it comes; a strategy of several belongs "
+                "to an experiment (run_experiment configs/self_consistency.yaml)");
+  const auto sampler =
+      create_sampler(builtin_samplers(), own, "--sampler", "--sampler", context, &resolved);
 
   std::string prompt = options.prompt;
   if (options.chat) {

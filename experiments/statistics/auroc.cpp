@@ -14,14 +14,13 @@ namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-/// For each member, the share of the other class that lies on the right side of it, ties half.
+/// For each member, how many of the other class lie on the right side of it, ties half: exact.
 std::vector<double> placements(std::span<const double> scores,
-                               std::span<const unsigned char> positive, double positives,
-                               double negatives) {
+                               std::span<const unsigned char> positive, double positives) {
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, {}, [&](size_t i) { return scores[i]; });
-  std::vector<double> shares(scores.size());
+  std::vector<double> counts(scores.size());
   double positives_below = 0, negatives_below = 0;
   for (size_t begin = 0; begin < order.size();) {
     size_t end = begin;
@@ -30,18 +29,18 @@ std::vector<double> placements(std::span<const double> scores,
       (positive[order[end]] != 0 ? tied_positives : tied_negatives) += 1;
     for (; begin < end; ++begin) {
       const size_t i = order[begin];
-      shares[i] = positive[i] != 0 ? (negatives_below + tied_negatives / 2) / negatives
-                                   : (positives - positives_below - tied_positives / 2) / positives;
+      counts[i] = positive[i] != 0 ? negatives_below + tied_negatives / 2
+                                   : positives - positives_below - tied_positives / 2;
     }
     positives_below += tied_positives;
     negatives_below += tied_negatives;
   }
-  return shares;
+  return counts;
 }
 
 struct ClusterSums {
   double positives = 0, negatives = 0;            ///< members
-  double over_positives = 0, over_negatives = 0;  ///< sums of placements
+  double over_positives = 0, over_negatives = 0;  ///< sums of placements, as shares
 };
 
 }  // namespace
@@ -56,19 +55,22 @@ Proportion clustered_auroc(std::span<const double> scores, std::span<const unsig
   const double n = static_cast<double>(scores.size()) - m;
   if (m == 0 || n == 0) return {kNone, kNone, kNone};
 
-  const std::vector<double> shares = placements(scores, positive, m, n);
+  const std::vector<double> counts = placements(scores, positive, m);
   std::vector<ClusterSums> sums(1 + *std::ranges::max_element(clusters));
   for (size_t i = 0; i < scores.size(); ++i) {
     ClusterSums& sum = sums[clusters[i]];
     (positive[i] != 0 ? sum.positives : sum.negatives) += 1;
-    (positive[i] != 0 ? sum.over_positives : sum.over_negatives) += shares[i];
+    (positive[i] != 0 ? sum.over_positives : sum.over_negatives) += counts[i];
   }
-  double area = 0, with_positives = 0, with_negatives = 0;
-  for (const ClusterSums& sum : sums) {
-    area += sum.over_positives / m;
+  double ordered_pairs = 0, with_positives = 0, with_negatives = 0;
+  for (ClusterSums& sum : sums) {
+    ordered_pairs += sum.over_positives;
+    sum.over_positives /= n;
+    sum.over_negatives /= m;
     with_positives += sum.positives > 0;
     with_negatives += sum.negatives > 0;
   }
+  const double area = ordered_pairs / (m * n);
   if (area <= 0 || area >= 1 || with_positives < 2 || with_negatives < 2)
     return {area, kNone, kNone};
 

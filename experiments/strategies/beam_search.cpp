@@ -11,7 +11,9 @@ class BeamJob : public Search {
  public:
   BeamJob(GenerationRequest request, TokenTree& tree, const WalkSetting& setting,
           const TokenCallback& on_token, const BeamSearch::Options& options)
-      : Search(std::move(request), tree, setting, on_token), options_(options) {
+      : Search(std::move(request), tree, setting, on_token),
+        options_(options),
+        width_(options.beams) {
     live_.push_back(root());
   }
 
@@ -42,7 +44,7 @@ class BeamJob : public Search {
   /// The best ways to go on, the best first; of equals the earlier hypothesis, the lower token.
   std::vector<Extension> extensions() const {
     const size_t wanted =
-        static_cast<size_t>(options_.beams) * std::max<size_t>(2, 1 + request_.stop_tokens.size());
+        static_cast<size_t>(width_) * std::max<size_t>(2, 1 + request_.stop_tokens.size());
     std::vector<Extension> all;
     for (size_t h = 0; h < live_.size(); ++h) {
       const Evaluation& here = live_[h].walk.evaluation();
@@ -56,8 +58,10 @@ class BeamJob : public Search {
   }
 
   void extend() {
-    const auto beams = static_cast<size_t>(options_.beams);
+    if (!may_spend()) width_ = 1;
+    const auto beams = static_cast<size_t>(width_);
     std::vector<Hypothesis> next;
+    std::vector<bool> goes_on(live_.size());
     const std::vector<Extension> all = extensions();
     for (size_t rank = 0; rank < all.size() && next.size() < beams; ++rank) {
       const bool ends = std::ranges::count(request_.stop_tokens, all[rank].token) > 0;
@@ -69,25 +73,30 @@ class BeamJob : public Search {
       decision.temperature = 0;
       decision.kept = 1;
       take(longer, all[rank].token, decision);
+      if (longer.ended == StopReason::kStopString && rank >= beams) continue;
+      goes_on[all[rank].hypothesis] = true;
       (longer.ended ? ended_ : next).push_back(std::move(longer));
     }
+    for (size_t h = 0; h < live_.size(); ++h)
+      if (!goes_on[h]) give_up(live_[h], score(live_[h]));
     live_ = std::move(next);
     std::ranges::stable_sort(ended_, std::ranges::greater(),
                              [&](const Hypothesis& one) { return score(one); });
     while (ended_.size() > beams) {
-      give_up(ended_.back(), 0, score(ended_.back()));
+      give_up(ended_.back(), score(ended_.back()));
       ended_.pop_back();
     }
   }
 
   bool is_over() const {
     if (live_.empty()) return true;
-    if (static_cast<int64_t>(ended_.size()) < options_.beams) return false;
+    if (std::ssize(ended_) < width_) return false;
     return options_.early_stop || score(ended_.back()) >= score(live_.front());
   }
 
   void choose() {
-    for (size_t i = 1; i < ended_.size(); ++i) give_up(ended_[i], 0, score(ended_[i]));
+    for (const Hypothesis& one : live_) give_up(one, score(one));
+    for (size_t i = 1; i < ended_.size(); ++i) give_up(ended_[i], score(ended_[i]));
     const double best = score(ended_.front());
     live_.clear();
     finish(std::move(ended_.front()), best);
@@ -96,6 +105,7 @@ class BeamJob : public Search {
   double score(const Hypothesis& one) const { return one.score(options_.length_exponent); }
 
   BeamSearch::Options options_;
+  int64_t width_;                         ///< beams, or 1 once the budget is used up
   std::vector<Hypothesis> live_, ended_;  // the best first
 };
 

@@ -10,6 +10,7 @@ class BestOfN : public PanelStrategy {
  public:
   explicit BestOfN(int64_t n) : n_(n) {}
   int64_t answers() const override { return n_; }
+  bool repeats_sampler() const override { return true; }
   static StrategyEntry entry();
 
  private:

@@ -9,7 +9,12 @@
 namespace surprisal {
 namespace {
 
-/// Where `wanted` stands last in `text`, which may have commas between its characters ("1,234").
+bool is_digit(const std::string& text, size_t at) {
+  return at < text.size() && text[at] >= '0' && text[at] <= '9';
+}
+
+/// Where `wanted` stands last in `text`, which may have commas between its characters ("1,234"),
+/// and is not a part of a longer number.
 std::optional<TextSpan> last_occurrence(const std::string& text, const std::string& wanted) {
   for (size_t begin = text.size(); begin-- > 0;) {
     size_t at = begin, matched = 0;
@@ -20,7 +25,8 @@ std::optional<TextSpan> last_occurrence(const std::string& text, const std::stri
         break;
       ++at;
     }
-    if (matched == wanted.size() && matched > 0)
+    const bool is_part = is_digit(text, at) || (begin > 0 && is_digit(text, begin - 1));
+    if (matched == wanted.size() && matched > 0 && !is_part)
       return TextSpan{static_cast<int64_t>(begin), static_cast<int64_t>(at)};
   }
   return std::nullopt;

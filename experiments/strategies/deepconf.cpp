@@ -38,7 +38,12 @@ class Watched : public ForwardingSampler {
 
   Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override {
     const size_t place = view.generated().size();
-    confidences_.resize(place);  // a rewind takes back what was noted, too
+    while (!places_.empty() &&
+           places_.back() >= place) {  // a rewind takes back what was noted, too
+      places_.pop_back();
+      confidences_.pop_back();
+    }
+    places_.push_back(place);
     confidences_.push_back(token_confidence(view, rule_.top));
     const auto window = static_cast<size_t>(rule_.window);
     if (confidences_.size() >= window && mean_of(std::span(confidences_).last(window)) < bar_) {
@@ -49,11 +54,13 @@ class Watched : public ForwardingSampler {
     }
     return ForwardingSampler::decide(view, state, draws);
   }
+  /// Of the tokens it decided on: injected ones and those of branches have none.
   const std::vector<double>& confidences() const { return confidences_; }
 
  private:
   const ConfidenceRule& rule_;
   double bar_;
+  mutable std::vector<size_t> places_;
   mutable std::vector<double> confidences_;
 };
 
@@ -153,6 +160,8 @@ StrategyEntry DeepConf::entry() {
                                          "offline: share of the surest answers that vote");
             options.warmup = params.integer("warmup", options.warmup, count, "answers",
                                             "online: whole answers that set the bar");
+            if (options.online && options.warmup >= options.n)
+              throw params.error("warmup", "must be less than n: nothing would be left to stop");
             options.percentile =
                 params.number("percentile", 10, {.min = 0, .max = 100}, "%",
                               "online: the bar is this percentile of the warm-up's lowest groups");

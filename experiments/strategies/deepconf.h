@@ -43,6 +43,7 @@ class DeepConf : public PanelStrategy {
   };
   explicit DeepConf(const Options& options) : options_(options) {}
   int64_t answers() const override { return options_.n; }
+  bool repeats_sampler() const override { return true; }
   Scorer scorer() const override { return options_.scorer; }
   static StrategyEntry entry();
 

@@ -1,6 +1,7 @@
 #include "experiments/strategies/entropy_gated.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "experiments/strategies/search.h"
 #include "lib/error.h"
@@ -14,7 +15,7 @@ class GatedJob : public Search {
   GatedJob(GenerationRequest request, TokenTree& tree, const WalkSetting& setting,
            const TokenCallback& on_token, const EntropyGated::Options& options)
       : Search(std::move(request), tree, setting, on_token), options_(options) {
-    growing_.push_back({.hypothesis = root()});
+    begin_step(root());
   }
 
   std::vector<TokenNode*> waiting_at() override {
@@ -28,6 +29,7 @@ class GatedJob : public Search {
   /// A hypothesis in the middle of a step.
   struct Growing {
     Hypothesis hypothesis;
+    size_t place = 0;         ///< among those of the step, in an order that no batch changes
     int64_t begin = 0;        ///< tokens it had when the step began
     int64_t passes = 0;       ///< of the step so far
     bool has_parted = false;  ///< in this step
@@ -51,10 +53,10 @@ class GatedJob : public Search {
     Walk& walk = one.hypothesis.walk;
     if (ledger_.visit(walk.node())) ++one.passes;
     StepView view = walk.view(request_.sampler->needs());
-    view.may_branch = view.may_inject = false;
+    view.may_branch = view.may_inject = view.may_rewind = false;
     const bool is_forced = is_first_step_ && options_.expand_first;
-    if (!one.has_parted && (is_forced || view.statistics->entropy > options_.threshold))
-      return part(index, view);
+    const bool is_due = is_forced || view.statistics->entropy > options_.threshold;
+    if (is_due && !one.has_parted && may_spend()) return part(index, view);
     const Draws draws(request_.draws_key, static_cast<uint32_t>(walk.position()),
                       one.hypothesis.path);
     const Decision decision = request_.sampler->decide(view, one.hypothesis.state.get(), draws);
@@ -70,15 +72,17 @@ class GatedJob : public Search {
 
   void part(size_t index, const StepView& view) {
     const Growing from = {.hypothesis = copy(growing_[index].hypothesis),
+                          .place = growing_[index].place,
                           .begin = growing_[index].begin,
                           .passes = growing_[index].passes};
     const auto ranked = top_logits(view.logits, static_cast<size_t>(options_.expansions));
     for (size_t rank = 0; rank < ranked.size(); ++rank) {
       Growing branch = {.hypothesis = copy(from.hypothesis),
+                        .place = from.place + rank,
                         .begin = from.begin,
                         .passes = from.passes,
                         .has_parted = true};
-      branch.hypothesis.path = next_path_++;
+      branch.hypothesis.path = first_path_ + static_cast<uint32_t>(branch.place);
       const TokenId token = ranked[rank].index;
       put(branch, token, forced_decision(view, token, ActionKind::kBranch));
       if (rank == 0)
@@ -104,43 +108,49 @@ class GatedJob : public Search {
                   std::ssize(walk.records()) - one.begin >= options_.step_tokens;
   }
 
+  void begin_step(Hypothesis hypothesis) {
+    const int64_t length = std::ssize(hypothesis.walk.records());
+    const size_t place = growing_.size() * static_cast<size_t>(options_.expansions);
+    growing_.push_back({.hypothesis = std::move(hypothesis), .place = place, .begin = length});
+  }
+
   void end_step() {
     int64_t passes = 0;
     for (const Growing& one : growing_) passes = std::max(passes, one.passes);
     ledger_.step(passes);
     is_first_step_ = false;
+    first_path_ += static_cast<uint32_t>(answers());
+    std::ranges::sort(growing_, {}, &Growing::place);
     std::ranges::stable_sort(growing_, std::ranges::greater(), score);
-    const auto beams = static_cast<size_t>(options_.beams);
-    std::vector<Growing> next;
-    for (Growing& one : growing_) {
-      const int64_t length = std::ssize(one.hypothesis.walk.records());
+    const auto beams = static_cast<size_t>(may_spend() ? options_.beams : 1);
+    std::vector<Growing> grown = std::exchange(growing_, {});
+    for (Growing& one : grown) {
       if (one.hypothesis.ended)
         ended_.push_back(std::move(one));
-      else if (next.size() < beams)
-        next.push_back({.hypothesis = std::move(one.hypothesis), .begin = length});
+      else if (growing_.size() < beams)
+        begin_step(std::move(one.hypothesis));
       else
-        give_up(one.hypothesis, static_cast<size_t>(one.begin), score(one));
+        give_up(one.hypothesis, score(one));
     }
-    growing_ = std::move(next);
     if (growing_.empty() || ended_.size() >= beams) choose();
   }
 
   void choose() {
-    for (const Growing& one : growing_)
-      give_up(one.hypothesis, static_cast<size_t>(one.begin), score(one));
+    for (const Growing& one : growing_) give_up(one.hypothesis, score(one));
     growing_.clear();
     std::ranges::stable_sort(ended_, std::ranges::greater(), score);
-    for (size_t i = 1; i < ended_.size(); ++i) give_up(ended_[i].hypothesis, 0, score(ended_[i]));
+    for (size_t i = 1; i < ended_.size(); ++i) give_up(ended_[i].hypothesis, score(ended_[i]));
     const double best = score(ended_.front());
     finish(std::move(ended_.front().hypothesis), best);
   }
 
+  int64_t answers() const { return options_.expansions * options_.beams; }
   static double score(const Growing& one) { return one.hypothesis.score(); }
 
   EntropyGated::Options options_;
   std::vector<Growing> growing_, ended_;
   bool is_first_step_ = true;
-  uint32_t next_path_ = 1;
+  uint32_t first_path_ = 1;  ///< of the branches of this step
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "lib/json.h"
 
@@ -50,12 +51,18 @@ void Search::take(Hypothesis& hypothesis, TokenId token, const Decision& decisio
     hypothesis.ended = StopReason::kContext;
 }
 
-void Search::give_up(const Hypothesis& hypothesis, size_t first, double score) {
-  const auto& records = hypothesis.walk.records();
+bool Search::may_spend() {
+  if (ledger_.cost().token_evaluations < request_.budget.max_token_evaluations) return true;
+  if (!std::exchange(has_spent_, true))
+    result_.events.push_back({static_cast<int32_t>(result_.prompt_tokens), EventKind::kChoose,
+                              dump_line({{"budget", "max_token_evaluations"}})});
+  return false;
+}
+
+void Search::give_up(const Hypothesis& hypothesis, double score) {
   BranchRecord record;
-  record.tokens.assign(records.begin() + static_cast<int64_t>(first), records.end());
-  record.fork_position = static_cast<int32_t>(hypothesis.walk.prompt_length() +
-                                              std::ssize(records) - std::ssize(record.tokens));
+  record.tokens = hypothesis.walk.records();
+  record.fork_position = static_cast<int32_t>(hypothesis.walk.prompt_length());
   record.candidate = record.tokens.empty() ? -1 : record.tokens.front().token_id;
   record.length = static_cast<int32_t>(record.tokens.size());
   record.entropy = record.varentropy = std::numeric_limits<float>::quiet_NaN();

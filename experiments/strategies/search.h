@@ -48,8 +48,11 @@ class Search : public Job {
   }
   /// Takes a token, or ends the text with a stop token; notes what else ends it.
   void take(Hypothesis& hypothesis, TokenId token, const Decision& decision);
-  /// Keeps the tokens of a hypothesis that is given up, from the `first`-th on.
-  void give_up(const Hypothesis& hypothesis, size_t first, double score);
+  /// Keeps the whole of a hypothesis that is given up, as a branch that parts where the prompt
+  /// ends.
+  void give_up(const Hypothesis& hypothesis, double score);
+  /// Whether the answer's budget allows to follow more than one hypothesis; a used-up one is noted.
+  bool may_spend();
   /// The answer is `winner`.
   void finish(Hypothesis winner, double score);
 
@@ -62,7 +65,7 @@ class Search : public Job {
   const TokenCallback* on_token_;
   Needs needs_;
   int64_t taken_ = 0;  ///< tokens, over all hypotheses
-  bool finished_ = false;
+  bool finished_ = false, has_spent_ = false;
   GenerationResult result_;
 };
 

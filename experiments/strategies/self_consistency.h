@@ -12,6 +12,7 @@ class SelfConsistency : public PanelStrategy {
  public:
   SelfConsistency(int64_t k, Scorer scorer) : k_(k), scorer_(scorer) {}
   int64_t answers() const override { return k_; }
+  bool repeats_sampler() const override { return true; }
   Scorer scorer() const override { return scorer_; }
   static StrategyEntry entry();
 

@@ -31,6 +31,8 @@ class Strategy {
   virtual int64_t answers() const = 0;
   /// Whose reading of an answer its votes and branches go by.
   virtual Scorer scorer() const { return Scorer::kNumeric; }
+  /// Whether its answers are repeats of the sampler: pointless where that draws the same each time.
+  virtual bool repeats_sampler() const { return false; }
   /// Why a second answer to a question would be the first again; none: it would not.
   virtual std::optional<std::string> refuses_repeats() const { return std::nullopt; }
 };

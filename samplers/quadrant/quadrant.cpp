@@ -71,7 +71,14 @@ Quadrant::Quadrant(ParamReader& params, const SamplerContext& context)
 }
 
 Needs Quadrant::needs() const {
-  return {.attention = reads_attention_, .schedule = config_.gate == ControlGate::kYoked};
+  const bool by_states = config_.gate == ControlGate::kStates;
+  const bool looks_up = by_states ? !config_.retrieve.when_text.empty() ||
+                                        std::ranges::count(config_.rules, ActionKind::kRetrieve,
+                                                           &StateRule::action) > 0
+                                  : config_.intervention == ActionKind::kRetrieve;
+  return {.attention = reads_attention_,
+          .schedule = config_.gate == ControlGate::kYoked,
+          .retriever = looks_up};
 }
 
 std::unique_ptr<SamplerState> Quadrant::start() const {
@@ -165,28 +172,32 @@ bool Quadrant::ends_with_trigger(const StepView& view) const {
       .ends_with(trigger);
 }
 
+bool Quadrant::is_affordable(ActionKind kind, const StepView& view) {
+  if (kind == ActionKind::kBranch) return view.may_branch;
+  return kind == ActionKind::kRewind ? view.may_rewind : view.may_inject;
+}
+
 std::optional<Action> Quadrant::intervention(ActionKind kind, const StepView& view,
                                              const Memory& memory) const {
+  if (!is_affordable(kind, view)) return std::nullopt;
   switch (kind) {
     case ActionKind::kThink:
-      if (!view.may_inject || !memory.reflection.may_insert(config_.think, view.remaining_tokens))
-        return std::nullopt;
+      if (!memory.reflection.may_insert(config_.think, view.remaining_tokens)) return std::nullopt;
       return Inject{config_.think.tokens, config_.think.text};
     case ActionKind::kBranch: {
-      if (!view.may_branch || !memory.branches.may_happen(config_.branch.pace)) return std::nullopt;
+      if (!memory.branches.may_happen(config_.branch.pace)) return std::nullopt;
       std::vector<TokenId> candidates = config_.branch.choose(view, config_.fork);
       if (candidates.size() < 2) return std::nullopt;
       return Branch{std::move(candidates), config_.branch.plan};
     }
     case ActionKind::kAsk: {
-      if (!view.may_inject || !memory.questions.may_happen(config_.ask.pace)) return std::nullopt;
+      if (!memory.questions.may_happen(config_.ask.pace)) return std::nullopt;
       std::vector<std::string> offered = options(view);
       if (offered.size() < 2) return std::nullopt;
       return AskUser{config_.ask.question, std::move(offered)};
     }
     case ActionKind::kRetrieve: {
-      if (!view.may_inject || tokenizer_ == nullptr ||
-          !memory.look_ups.may_happen(config_.retrieve.pace))
+      if (tokenizer_ == nullptr || !memory.look_ups.may_happen(config_.retrieve.pace))
         return std::nullopt;
       const size_t length =
           std::min(view.tokens.size(), static_cast<size_t>(config_.retrieve.query_tokens));
@@ -194,8 +205,7 @@ std::optional<Action> Quadrant::intervention(ActionKind kind, const StepView& vi
     }
     case ActionKind::kRewind: {
       const auto taken = static_cast<int64_t>(view.generated().size());
-      if (!view.may_rewind || taken == 0 || !memory.rewinds.may_happen(config_.rewind.pace))
-        return std::nullopt;
+      if (taken == 0 || !memory.rewinds.may_happen(config_.rewind.pace)) return std::nullopt;
       return Rewind{std::min(taken, config_.rewind.tokens), config_.rewind.ban};
     }
     default:
@@ -233,7 +243,7 @@ Decision Quadrant::decide(const StepView& view, SamplerState* state, const Draws
   if (const std::optional<ActionKind> kind = due(view, action, memory, draws)) {
     intervening = intervention(*kind, view, memory);
     if (!intervening) {
-      gate = Gate::kCooldown;
+      gate = is_affordable(*kind, view) ? Gate::kCooldown : Gate::kBudget;
     } else if (config_.gate != ControlGate::kStates) {
       const bool by_lot =
           config_.gate == ControlGate::kRandom || config_.gate == ControlGate::kYoked;

@@ -36,6 +36,8 @@ class Quadrant : public Sampler {
   /// The intervention that is due here, if one is. @param action  of the state
   std::optional<ActionKind> due(const StepView& view, ActionKind action, Memory& memory,
                                 const Draws& draws) const;
+  /// Whether the answer's budget allows it.
+  static bool is_affordable(ActionKind kind, const StepView& view);
   /// What to do for an intervention, or nothing where it is not allowed now: in a cooldown, beyond
   /// a cap or a budget, or where there is nothing to choose between.
   std::optional<Action> intervention(ActionKind kind, const StepView& view,

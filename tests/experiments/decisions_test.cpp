@@ -6,6 +6,7 @@
 #include <map>
 
 #include "experiments/branching.h"
+#include "lib/draws.h"
 #include "tests/experiments/hand_made_model.h"
 
 namespace surprisal {
@@ -166,6 +167,73 @@ TEST(Branching, AnswersDecideWhatDiffersWhenBranchesReachThem) {
   };
   EXPECT_FALSE(with_answer([](const std::string& t) { return t.size() > 1 ? "same" : ""; }));
   EXPECT_TRUE(with_answer([](const std::string& t) { return t.size() > 1 ? t.substr(0, 1) : ""; }));
+}
+
+TEST(Branching, AnAnswerIsReadWhenItNoLongerGrows) {
+  // "ccd..." and "dce...": what follows the first letter, up to two letters, is the answer.
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    if (generated.empty()) return {{2, 0.5}, {3, 0.5}};
+    if (generated.size() == 1) return {{2, 1.0}};
+    return {{generated.size() == 2 && generated[0] == 2 ? 3 : 4, 1.0}};
+  });
+  std::vector<std::string> options;
+  const ScriptedSampler sampler([](const StepView& view) -> std::optional<Action> {
+    if (!view.generated().empty()) return std::nullopt;
+    return Branch{{2, 3}, {.horizon = 6, .stop_at = BranchPlan::StopAt::kAnswer, .margin = 0.01}};
+  });
+  answer(model, sampler, [&](GenerationRequest& request) {
+    request.extract_answer = [](const std::string& text) { return text.substr(1, 2); };
+    request.ask = [&](const AskUser& question, const Draws&) {
+      options = question.options;
+      return AskReply{};
+    };
+  });
+  EXPECT_EQ(options, (std::vector<std::string>{"cd", "ce"}));
+}
+
+TEST(Branching, RollOutsDrawTheSameWhateverIsKnownBefore) {
+  const HandMadeModel model([](const std::vector<TokenId>&) -> std::map<TokenId, double> {
+    return {{0, 0.4}, {1, 0.3}, {2, 0.3}};
+  });
+  const auto chain =
+      create_sampler(builtin_samplers(), YAML::Load("{type: chain, steps: [{temperature: 1}]}"), "",
+                     "", {}, nullptr);
+  const ScriptedSampler forking([&](const StepView& view) -> std::optional<Action> {
+    if (!view.generated().empty()) return std::nullopt;
+    return Branch{{0, 1}, {.horizon = 2, .rounds = 3, .keep = 2, .rollout = chain.get()}};
+  });
+  // Goes where the second candidate leads, so that there the model has been asked already.
+  const ScriptedSampler before([](const StepView& view) -> std::optional<Action> {
+    return Emit{view.generated().empty() ? 1 : 0};
+  });
+  const testing::LetterTokenizer tokenizer(8);
+  const auto run = [&](bool sharing, uint64_t question) {
+    GenerationRequest first;
+    first.prompt = testing::kPrompt;
+    first.sampler = &before;
+    first.max_new_tokens = 8;
+    GenerationRequest second = first;
+    second.id = 1;
+    second.sampler = &forking;
+    second.draws_key = draws_key(0, std::to_string(question), 0);
+    std::vector<GenerationRequest> requests = {first, second};
+    Engine engine(model, tokenizer, {.batch = 1, .memory_bytes = 1 << 20, .sharing = sharing});
+    size_t next = 0;
+    std::string texts;
+    engine.run(
+        [&]() -> std::optional<GenerationRequest> {
+          if (next == requests.size()) return std::nullopt;
+          return requests[next++];
+        },
+        [&](GenerationResult result) {
+          if (result.id != 1) return;
+          texts = result.response;
+          for (const BranchRecord& branch : result.branches) texts += " " + branch.text;
+        });
+    return texts;
+  };
+  for (uint64_t question = 0; question < 20; ++question)
+    EXPECT_EQ(run(true, question), run(false, question));
 }
 
 TEST(Branching, TheEndOfTextMayWin) {

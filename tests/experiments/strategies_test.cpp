@@ -290,6 +290,66 @@ TEST(EntropyGated, RefusesSamplersThatDoMore) {
   EXPECT_THROW(answer(model, thinking, with(*gated)), Error);
 }
 
+TEST(EntropyGated, DoesNotDependOnWhoComesFirst) {
+  // Hypotheses part at unequal depths: which one does so first is a matter of the batch.
+  const HandMadeModel model([](const std::vector<TokenId>& generated) -> std::map<TokenId, double> {
+    size_t mixed = generated.size();
+    for (const TokenId token : generated) mixed = mixed * 5 + static_cast<size_t>(token);
+    if (mixed % 3 == 0) return {{0, 0.3}, {1, 0.3}, {2, 0.2}, {3, 0.2}};
+    return {{0, 0.6}, {1, 0.4}};
+  });
+  const auto chain = sampler("{type: chain, steps: [{temperature: 1}]}");
+  const auto gated =
+      strategy("{type: entropy_gated, threshold: 1, expansions: 2, beams: 3, step_tokens: 5}");
+  const auto run = [&](uint64_t question, int64_t batch) {
+    return answer(model, *chain,
+                  [&](GenerationRequest& request) {
+                    with (*gated)(request);
+                    request.max_new_tokens = 20;
+                    request.draws_key = draws_key(0, std::to_string(question), 0);
+                  },
+                  {.batch = batch});
+  };
+  for (uint64_t question = 0; question < 20; ++question) {
+    const GenerationResult alone = run(question, 1), together = run(question, 16);
+    EXPECT_EQ(ids(alone), ids(together));
+    EXPECT_EQ(alone.cost.token_evaluations, together.cost.token_evaluations);
+  }
+}
+
+TEST(Searches, FollowOneHypothesisOnceTheBudgetIsUsedUp) {
+  const Undecided model;
+  const Greedy greedy;
+  for (const char* yaml : {"{type: beam_search, beams: 4}",
+                           "{type: entropy_gated, threshold: 0, expansions: 4, step_tokens: 1}"}) {
+    const auto one = strategy(yaml);
+    const auto run = [&](int64_t most) {
+      return answer(model, greedy, [&](GenerationRequest& request) {
+        with (*one)(request);
+        request.stop_tokens = {};
+        request.max_new_tokens = 20;
+        request.budget.max_token_evaluations = most;
+      });
+    };
+    const GenerationResult thrifty = run(10);
+    EXPECT_EQ(thrifty.tokens.size(), 20u) << yaml;
+    EXPECT_LT(thrifty.cost.token_evaluations, 10 + 20 + 20) << yaml;
+    EXPECT_GT(run(1000).cost.token_evaluations, 50) << yaml;
+    EXPECT_THAT(thrifty.events.front().detail, ::testing::HasSubstr("max_token_evaluations"));
+  }
+}
+
+TEST(DeepConf, MeasuresOnlyWhatTheModelChose) {
+  const Undecided model;
+  const testing::ScriptedSampler thinking([](const StepView& view) -> std::optional<Action> {
+    if (view.generated().empty()) return Inject{{1, 1, 1, 1}, "bbbb"};
+    return std::nullopt;
+  });
+  const auto confident = strategy("{type: deepconf, n: 2, window: 2}");
+  const GenerationResult result = answer(model, thinking, with(*confident));
+  for (const BranchRecord& branch : result.branches) EXPECT_GT(branch.score, 0.1);
+}
+
 TEST(DeepConf, MeasuresGroupsAsTheAuthorsDo) {
   const std::vector<double> confidences = {4, 2, 6, 8, 1, 3};
   ConfidenceRule rule{.window = 2, .bottom = 0.4};

@@ -378,7 +378,7 @@ TEST(QuadrantBranch, KeepsItsPaceAndItsBudget) {
   row.view.may_branch = false;
   const Decision decision = poor.sampler->decide(row.view, poor.state.get(), Draws(1, 0));
   EXPECT_EQ(decision.kind, kChain);
-  EXPECT_EQ(decision.gate, Gate::kCooldown);
+  EXPECT_EQ(decision.gate, Gate::kBudget);
 }
 
 TEST(QuadrantBranch, IsWhatAControlGateCanDo) {
@@ -394,7 +394,7 @@ TEST(QuadrantBranch, ABudgetForInjectionsHoldsForThoughts) {
   row.view.may_inject = false;
   const Decision decision = answer.sampler->decide(row.view, answer.state.get(), Draws(1, 0));
   EXPECT_EQ(decision.kind, ActionKind::kChain);
-  EXPECT_EQ(decision.gate, Gate::kCooldown);
+  EXPECT_EQ(decision.gate, Gate::kBudget);
 }
 
 }  // namespace

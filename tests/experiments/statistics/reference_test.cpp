@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <string>
 #include <vector>
@@ -92,6 +93,17 @@ TEST(Auroc, HasNoIntervalWhereNothingTellsOne) {
   EXPECT_TRUE(std::isnan(of({0, 0, 1, 1}).low));
   EXPECT_EQ(of({1, 1, 0, 0}).value, 0);
   EXPECT_EQ(of({0, 1, 1, 0}).value, 0.5);
+  for (const size_t half : {7, 10, 20}) {  // shares that float sums do not add up to 1
+    std::vector<double> rising(2 * half);
+    std::iota(rising.begin(), rising.end(), 0.0);
+    std::vector<unsigned char> positive(half);
+    positive.resize(2 * half, 1);
+    std::vector<size_t> own(2 * half);
+    std::iota(own.begin(), own.end(), size_t{0});
+    const Proportion separated = clustered_auroc(rising, positive, own);
+    EXPECT_EQ(separated.value, 1);
+    EXPECT_TRUE(std::isnan(separated.low));
+  }
 }
 
 TEST(Reference, ExactMcNemar) {
