@@ -116,6 +116,18 @@ bool concerns(const std::string& key, const std::string& sampler) {
   return owner.empty() || owner == sampler;
 }
 
+/// A yoked sampler has the other's settings and none of its own.
+void require_own_settings(const std::vector<SweepAxis>& axes, const ExperimentConfig& config) {
+  for (const SweepAxis& axis : axes)
+    for (const std::string& key : axis.keys)
+      for (const SamplerSpec& sampler : config.samplers)
+        if (!sampler.yoked_to.empty() && sampler_of(key) == sampler.name)
+          throw Error(ErrorCode::kConfig, yaml_place(config.file, config.sweep) + ": sweep: '" +
+                                              key + "': '" + sampler.name + "' follows '" +
+                                              sampler.yoked_to +
+                                              "', to which it is yoked; sweep that one's keys");
+}
+
 /// Makes a cell the other's control: the same parameters, with another judge of when to intervene.
 void yoke(std::vector<CellSpec>& cells, size_t cell, size_t other, const std::string& file) {
   SamplerSpec& sampler = cells[cell].sampler;
@@ -221,6 +233,7 @@ std::vector<CellSpec> expand_cells(const YAML::Node& root, const ExperimentConfi
   std::vector<std::string> names;
   for (const SamplerSpec& sampler : config.samplers) names.push_back(sampler.name);
   const std::vector<SweepAxis> axes = read_sweep(config.sweep, config.file, names);
+  require_own_settings(axes, config);
 
   // [sampler][setting]: the whole experiment as that setting has it
   std::vector<std::vector<std::pair<Setting, ExperimentConfig>>> variants;

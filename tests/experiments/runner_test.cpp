@@ -99,6 +99,17 @@ TEST(Runner, AnInterruptedRunGoesOnToTheSameEnd) {
             read_file(whole_folder.file("example/samples.jsonl"), 1 << 20));
 }
 
+/// Runs a plan of eight answers to its end, interrupted after each of them.
+void run_in_pieces(const Plan& plan) {
+  for (int64_t stop_at = 1;; ++stop_at) {
+    ASSERT_LT(stop_at, 9);
+    CountingObserver counting;
+    RunOptions options;
+    options.interrupted = [&] { return counting.last.samples >= stop_at; };
+    if (run_plan(plan, options, counting).status == RunOutcome::Status::kFinished) return;
+  }
+}
+
 // What engine.mode: strict promises of float32 on a CPU.
 TEST(Runner, BatchSharingChunksAndThreadsChangeNoBit) {
   const TemporaryFolder first_folder, second_folder;
@@ -174,14 +185,7 @@ TEST(Runner, AnInterruptedRunOfStrategiesGoesOnToTheSameEnd) {
   const TemporaryFolder whole_folder, folder;
   CountingObserver observer;
   run_plan(with_strategies(plan_in(whole_folder)), {}, observer);
-  const Plan plan = with_strategies(plan_in(folder));
-  for (int64_t stop_at = 1;; ++stop_at) {
-    ASSERT_LT(stop_at, 9);
-    CountingObserver counting;
-    RunOptions options;
-    options.interrupted = [&] { return counting.last.samples >= stop_at; };
-    if (run_plan(plan, options, counting).status == RunOutcome::Status::kFinished) break;
-  }
+  run_in_pieces(with_strategies(plan_in(folder)));
   EXPECT_EQ(trace_signature(TraceReader(folder.file("example"))),
             trace_signature(TraceReader(whole_folder.file("example"))));
   EXPECT_EQ(read_file(folder.file("example/samples.jsonl"), 1 << 20),
@@ -268,14 +272,7 @@ TEST(Runner, AnInterruptedYokedRunGoesOnToTheSameEnd) {
   const TemporaryFolder whole_folder, folder;
   CountingObserver observer;
   run_plan(yoked_plan(plan_in(whole_folder)), {}, observer);
-  const Plan plan = yoked_plan(plan_in(folder));
-  for (int64_t stop_at = 1;; ++stop_at) {
-    ASSERT_LT(stop_at, 9);
-    CountingObserver counting;
-    RunOptions options;
-    options.interrupted = [&] { return counting.last.samples >= stop_at; };
-    if (run_plan(plan, options, counting).status == RunOutcome::Status::kFinished) break;
-  }
+  run_in_pieces(yoked_plan(plan_in(folder)));
   EXPECT_EQ(trace_signature(TraceReader(folder.file("example"))),
             trace_signature(TraceReader(whole_folder.file("example"))));
 }

@@ -144,6 +144,10 @@ TEST(YokedSampler, RefusesWhatCannotBeYoked) {
   EXPECT_THAT(message("yoked_to: greedy"), HasSubstr("must be a quadrant"));
   EXPECT_THAT(message("yoked_to: vote"), HasSubstr("without a strategy"));
   EXPECT_EQ(message("yoked_to: think"), "");
+  EXPECT_THAT(error_of([&] {
+                cells_of(kExperiment + std::string("sweep: {samplers.yoked.entropy_cut: [1, 2]}"));
+              }).what(),
+              HasSubstr("'yoked' follows 'think'"));
 }
 }  // namespace
 }  // namespace surprisal

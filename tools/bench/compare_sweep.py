@@ -28,10 +28,11 @@ WORKER = Path(__file__).parent / "peer_workers.py"
 
 def ours(args, folder: Path) -> tuple[float, dict, list]:
     """Seconds from start to end, the manifest's session, and the answers."""
+    limit = ["--set", f"task.max_new_tokens={args.max_new_tokens}"] if args.max_new_tokens else []
     start = time.perf_counter()
     subprocess.run([args.bin / "run_experiment", args.config, "--output", folder, "--limit", str(args.limit),
                     "--threads", str(args.threads), "--set", f"model.path={args.model}",
-                    "--set", f"task.data={args.data}", "--set", f"model.dtype={args.dtype}"],
+                    "--set", f"task.data={args.data}", "--set", f"model.dtype={args.dtype}", *limit],
                    check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
     run, = folder.iterdir()
@@ -50,6 +51,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=64, help="problems")
+    parser.add_argument("--max-new-tokens", type=int, help="of an answer; default: the config's")
     parser.add_argument("--answers", type=int, default=14, help="that transformers computes")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="of both")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
