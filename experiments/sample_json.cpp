@@ -22,6 +22,18 @@ StopReason stop_reason_of(const std::string& name, const std::string& where) {
   throw format_error(where, "unknown stop_reason '" + name + "'");
 }
 
+/// Calls visit(name, member reference) for every field of a Score, in the order of the file.
+template <typename AnyScore, typename Visit>
+void for_each_score_field(AnyScore& score, Visit&& visit) {
+  visit("extracted_strict", score.extracted_strict);
+  visit("extracted_flexible", score.extracted_flexible);
+  visit("extracted_numeric", score.extracted_numeric);
+  visit("strict", score.strict);
+  visit("flexible", score.flexible);
+  visit("numeric", score.numeric);
+  visit("valid", score.valid);
+}
+
 /// Calls visit(name, member reference) for every plain field of the line, in the order of the file.
 template <typename AnySample, typename Visit>
 void for_each_field(AnySample& s, Visit&& visit) {
@@ -33,13 +45,7 @@ void for_each_field(AnySample& s, Visit&& visit) {
   visit("prompt", s.prompt);
   visit("response", s.response);
   visit("target", s.target);
-  visit("extracted_strict", s.score.extracted_strict);
-  visit("extracted_flexible", s.score.extracted_flexible);
-  visit("extracted_numeric", s.score.extracted_numeric);
-  visit("strict", s.score.strict);
-  visit("flexible", s.score.flexible);
-  visit("numeric", s.score.numeric);
-  visit("valid", s.score.valid);
+  for_each_score_field(s.score, visit);
   visit("stop_reason", s.stop_reason);
   visit("prompt_tokens", s.prompt_tokens);
   visit("generated_tokens", s.generated_tokens);
@@ -208,34 +214,38 @@ void for_each_twin_field(AnyTwin& twin, Visit&& visit) {
   visit("stop_reason", twin.stop_reason);
   visit("generated_tokens", twin.generated_tokens);
   visit("token_evaluations", twin.token_evaluations);
-  visit("extracted_strict", twin.score.extracted_strict);
-  visit("extracted_flexible", twin.score.extracted_flexible);
-  visit("extracted_numeric", twin.score.extracted_numeric);
-  visit("strict", twin.score.strict);
-  visit("flexible", twin.score.flexible);
-  visit("numeric", twin.score.numeric);
-  visit("valid", twin.score.valid);
+  for_each_score_field(twin.score, visit);
 }
 
-Json twin_to_json(const TwinAnswer& twin) {
-  Json entry = Json::object();
-  for_each_twin_field(twin, [&](const char* name, const auto& value) {
+/// A visitor that writes fields into `entry`, enumerations by name.
+auto writer_into(Json& entry) {
+  return [&entry](const char* name, const auto& value) {
     if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
       entry[name] = kStopReasonNames[static_cast<size_t>(value)];
     else
       entry[name] = value;
-  });
+  };
+}
+
+/// A visitor that reads fields from `entry`. @throws Error(kFormat), Json::exception
+auto reader_from(const Json& entry, const std::string& where) {
+  return [&entry, &where](const char* name, auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
+      value = stop_reason_of(entry.at(name).template get<std::string>(), where);
+    else
+      entry.at(name).get_to(value);
+  };
+}
+
+Json twin_to_json(const TwinAnswer& twin) {
+  Json entry = Json::object();
+  for_each_twin_field(twin, writer_into(entry));
   return entry;
 }
 
 TwinAnswer twin_from_json(const Json& entry, const std::string& where) {
   TwinAnswer twin;
-  for_each_twin_field(twin, [&](const char* name, auto& value) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
-      value = stop_reason_of(entry.at(name).template get<std::string>(), where);
-    else
-      entry.at(name).get_to(value);
-  });
+  for_each_twin_field(twin, reader_from(entry, where));
   return twin;
 }
 
@@ -256,12 +266,7 @@ void for_each_branch_field(AnyBranch& branch, Visit&& visit) {
 
 Json sample_to_json(const Sample& sample) {
   Json line = Json::object();
-  for_each_field(sample, [&](const char* name, const auto& value) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
-      line[name] = kStopReasonNames[static_cast<size_t>(value)];
-    else
-      line[name] = value;
-  });
+  for_each_field(sample, writer_into(line));
   line["tags"] = Json::object();
   for (const auto& [key, value] : sample.tags) line["tags"][key] = value;
   line["foreign"] = Json::array();
@@ -272,12 +277,7 @@ Json sample_to_json(const Sample& sample) {
 Sample sample_from_json(const Json& line, const std::string& where) {
   Sample sample;
   try {
-    for_each_field(sample, [&](const char* name, auto& value) {
-      if constexpr (std::is_same_v<std::decay_t<decltype(value)>, StopReason>)
-        value = stop_reason_of(line.at(name).template get<std::string>(), where);
-      else
-        line.at(name).get_to(value);
-    });
+    for_each_field(sample, reader_from(line, where));
     for (const auto& [key, value] : line.at("tags").items()) sample.tags.emplace_back(key, value);
     for (const Json& span : line.at("foreign"))
       sample.foreign.push_back({span.at(0).get<int64_t>(), span.at(1).get<int64_t>()});
