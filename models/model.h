@@ -89,7 +89,7 @@ struct ModelOptions {
 struct Placement {
   at::Device device;
   at::ScalarType dtype;
-  /// For the manifest: "portable", "avx2", "avx512", "avx512_bf16" (models/cpu), or "aten"
+  /// For the manifest: "portable", "avx2", "avx512", "avx512_bf16", "amx" (models/cpu), or "aten"
   std::string kernels = "aten";
 };
 

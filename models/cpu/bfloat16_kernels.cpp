@@ -62,24 +62,6 @@ void tile(const std::byte* weights, const std::byte* fetch, int64_t fetch_step, 
   }
 }
 
-// y = sums (+ bias) (+ y) for one panel's outputs.
-void store(const PackedShape& shape, const LinearCall& call, const float* sums, int64_t first_row,
-           int64_t rows, int64_t panel) {
-  for (int64_t output = panel * kPanel, v = 0; v < kVectors && output < shape.out;
-       output += kLanes, ++v) {
-    const int64_t left = std::min<int64_t>(shape.out - output, kLanes);
-    const auto mask = static_cast<__mmask16>((1u << left) - 1);
-    const __m512 bias =
-        call.bias == nullptr ? _mm512_setzero_ps() : _mm512_load_ps(call.bias + output);
-    for (int64_t r = 0; r < rows; ++r) {
-      float* const to = call.y + (first_row + r) * call.y_stride + output;
-      __m512 sum = _mm512_add_ps(_mm512_load_ps(sums + r * kPanel + v * kLanes), bias);
-      if (call.accumulate) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum);
-      _mm512_mask_storeu_ps(to, mask, sum);
-    }
-  }
-}
-
 using Tile = void (*)(const std::byte*, const std::byte*, int64_t, const float*, int64_t, int64_t,
                       float*, bool);
 template <class Rows>
@@ -122,6 +104,23 @@ void round(const float* x, int64_t n, float* to) {
     const __m512 v = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << left) - 1), x + i);
     const auto words = static_cast<__mmask8>((1u << ((left + 1) / 2)) - 1);
     _mm256_mask_storeu_epi32(to + i / 2, words, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+  }
+}
+
+void store(const PackedShape& shape, const LinearCall& call, const float* sums, int64_t first_row,
+           int64_t rows, int64_t panel) {
+  for (int64_t output = panel * kPanel, v = 0; v < kVectors && output < shape.out;
+       output += kLanes, ++v) {
+    const int64_t left = std::min<int64_t>(shape.out - output, kLanes);
+    const auto mask = static_cast<__mmask16>((1u << left) - 1);
+    const __m512 bias =
+        call.bias == nullptr ? _mm512_setzero_ps() : _mm512_load_ps(call.bias + output);
+    for (int64_t r = 0; r < rows; ++r) {
+      float* const to = call.y + (first_row + r) * call.y_stride + output;
+      __m512 sum = _mm512_add_ps(_mm512_load_ps(sums + r * kPanel + v * kLanes), bias);
+      if (call.accumulate) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum);
+      _mm512_mask_storeu_ps(to, mask, sum);
+    }
   }
 }
 

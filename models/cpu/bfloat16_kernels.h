@@ -7,6 +7,8 @@
 /// Products in bfloat16 by AVX-512's dot product instruction, which multiplies and adds two pairs
 /// where float32 does one: LinearKernels' round() and run_rounded() on CpuPath::kAvx512Bf16. Only
 /// to be called where the processor has it. Packed bfloat16 weights already lie as it reads them.
+/// (Intel's processors, unlike AMD's, issue it at half the rate of float32's multiply-add; but
+/// those that have it also have AMX, for which see amx_kernels.h.)
 ///
 /// One accumulator for each output takes its pairs of inputs in order, so that a row's result has
 /// the same bits in any batch. On a 2-core Zen 4 (29 GB/s and 234 GFLOP/s a core at best) SmolLM2's
@@ -19,5 +21,10 @@ inline constexpr int64_t kPanel = 32;
 void round(const float* x, int64_t n, float* to);
 
 void run(const PackedShape& shape, const LinearCall& call);
+
+/// y = sums (+ bias) (+ y) for the outputs of one panel and rows [first_row, first_row + rows).
+/// @param sums  [rows][kPanel], 64-byte aligned
+void store(const PackedShape& shape, const LinearCall& call, const float* sums, int64_t first_row,
+           int64_t rows, int64_t panel);
 
 }  // namespace surprisal::bfloat16

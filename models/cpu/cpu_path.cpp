@@ -7,12 +7,13 @@
 #include <cstdlib>
 
 #include "lib/error.h"
+#include "models/cpu/amx_kernels.h"
 
 namespace surprisal {
 namespace {
 
 constexpr std::array kPaths = {CpuPath::kPortable, CpuPath::kAvx2, CpuPath::kAvx512,
-                               CpuPath::kAvx512Bf16};
+                               CpuPath::kAvx512Bf16, CpuPath::kAmx};
 
 bool available(CpuPath path) {
   const int64_t targets = hwy::SupportedTargets();
@@ -26,6 +27,12 @@ bool available(CpuPath path) {
     case CpuPath::kAvx512Bf16:
 #if HWY_ARCH_X86
       return (targets & HWY_AVX3) != 0 && __builtin_cpu_supports("avx512bf16");
+#else
+      return false;
+#endif
+    case CpuPath::kAmx:
+#if HWY_ARCH_X86
+      return available(CpuPath::kAvx512Bf16) && amx::available();
 #else
       return false;
 #endif
@@ -45,6 +52,8 @@ std::string_view cpu_path_name(CpuPath path) {
       return "avx512";
     case CpuPath::kAvx512Bf16:
       return "avx512_bf16";
+    case CpuPath::kAmx:
+      return "amx";
   }
   return "";
 }

@@ -13,9 +13,10 @@ enum class CpuPath {
   kAvx2,        ///< AVX2, FMA and F16C
   kAvx512,      ///< AVX-512 F, BW, CD, DQ, VL
   kAvx512Bf16,  ///< and dot products of bfloat16, which only products in bfloat16 use
+  kAmx,         ///< and AMX's tiles of bfloat16, which take those dot products' place
 };
 
-/// "portable", "avx2", "avx512", "avx512_bf16".
+/// "portable", "avx2", "avx512", "avx512_bf16", "amx".
 std::string_view cpu_path_name(CpuPath path);
 
 /// The paths this machine can run, slowest first.

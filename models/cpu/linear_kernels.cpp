@@ -11,6 +11,7 @@
 // one row and 101 GFLOP/s with 16.
 #include "models/cpu/linear_kernels.h"
 
+#include "models/cpu/amx_kernels.h"
 #include "models/cpu/bfloat16_kernels.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -246,6 +247,9 @@ const LinearKernels& linear_kernels(CpuPath path) {
   static_assert(N_AVX3::kPanel == bfloat16::kPanel);
   static constexpr LinearKernels kWithDotProducts = {N_AVX3::kPanel, N_AVX3::run, bfloat16::round,
                                                      2, bfloat16::run};
+  static constexpr LinearKernels kWithTiles = {N_AVX3::kPanel, N_AVX3::run, bfloat16::round, 2,
+                                               amx::run};
+  if (path == CpuPath::kAmx) return kWithTiles;
   if (path == CpuPath::kAvx512Bf16) return kWithDotProducts;
   if (path == CpuPath::kAvx512) return N_AVX3::kKernels;
 #endif

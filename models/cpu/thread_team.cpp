@@ -102,17 +102,17 @@ void ThreadTeam::wait() {
   if (!spin(kSpinsInside, over)) phase_.wait(phase, std::memory_order_acquire);
 }
 
-int64_t ThreadTeam::Hand::take(uint32_t of_round, int64_t count) {
+ThreadTeam::Pieces ThreadTeam::Hand::take(uint32_t of_round, int64_t count) {
+  constexpr int64_t kParts = 16;
   // Whoever comes first in a stage finds the count of an earlier one. Nothing is ordered by this
   // number: wait() does that.
   uint64_t seen = taken.load(std::memory_order_relaxed);
   for (;;) {
-    const uint64_t next = (seen >> 32) == of_round ? seen & 0xffffffffu : 0;
-    if (static_cast<int64_t>(next) >= count) return count;
-    const uint64_t mine = uint64_t{of_round} << 32 | (next + 1);
-    if (taken.compare_exchange_weak(seen, mine, std::memory_order_relaxed)) {
-      return static_cast<int64_t>(next);
-    }
+    const int64_t begin = (seen >> 32) == of_round ? static_cast<int64_t>(seen & 0xffffffffu) : 0;
+    if (begin >= count) return {count, count};
+    const int64_t end = begin + std::max<int64_t>(1, (count - begin) / kParts);
+    const uint64_t mine = uint64_t{of_round} << 32 | static_cast<uint64_t>(end);
+    if (taken.compare_exchange_weak(seen, mine, std::memory_order_relaxed)) return {begin, end};
   }
 }
 

@@ -39,7 +39,8 @@ class ThreadTeam {
 
   /// Inside run(), to be called by every rank alike: calls work(piece) once for each piece of
   /// [0, pieces), on any rank and in any order, and then waits. A rank first takes the pieces of
-  /// its own share in order, then what others have not begun.
+  /// its own share in order, then what others have not begun; at most a sixteenth of what is left
+  /// of a share at once, so that the many small pieces of a short stage cost little to take.
   template <class Work>
   void stage(WorkShare share, int64_t pieces, const Work& work) {
     const uint32_t round = ++hands_[static_cast<size_t>(share.rank)].round;
@@ -47,18 +48,24 @@ class ThreadTeam {
       const WorkShare of{(share.rank + i) % size_, size_};
       const int64_t begin = of.begin(pieces), count = of.end(pieces) - begin;
       Hand& hand = hands_[static_cast<size_t>(of.rank)];
-      for (int64_t next; (next = hand.take(round, count)) < count;) work(begin + next);
+      for (Pieces next = hand.take(round, count); !next.empty(); next = hand.take(round, count)) {
+        for (int64_t piece = next.begin; piece < next.end; ++piece) work(begin + piece);
+      }
     }
     wait();
   }
 
  private:
+  struct Pieces {
+    int64_t begin, end;
+    bool empty() const { return begin == end; }
+  };
   /// The pieces of one rank's share that are taken.
   struct alignas(64) Hand {
     std::atomic<uint64_t> taken{0};  // of the stage in the upper half, the number in the lower
     uint32_t round = 0;              // stages its rank has begun
-    /// The next piece, or `count` if none is left.
-    int64_t take(uint32_t of_round, int64_t count);
+    /// The next pieces, none if none is left.
+    Pieces take(uint32_t of_round, int64_t count);
   };
   void work_as(int rank);
 

@@ -28,7 +28,7 @@ TEST(CpuPath, RefusesAnUnknownName) {
 }
 
 TEST(CpuPath, RefusesWhatTheProcessorLacks) {
-  for (const std::string name : {"avx2", "avx512", "avx512_bf16"}) {
+  for (const std::string name : {"avx2", "avx512", "avx512_bf16", "amx"}) {
     bool available = false;
     for (const CpuPath path : available_cpu_paths()) available |= cpu_path_name(path) == name;
     if (available) continue;

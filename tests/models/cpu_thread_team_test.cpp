@@ -53,7 +53,7 @@ TEST_P(ThreadTeamTest, WaitSeparatesStages) {
 // Every piece once, whatever the ranks' pace, and a stage ends only when all of its pieces have.
 TEST_P(ThreadTeamTest, StagesDealEveryPieceOnce) {
   ThreadTeam team(GetParam());
-  for (const int64_t pieces : {0, 1, 2, 7, 100}) {
+  for (const int64_t pieces : {0, 1, 2, 7, 100, 777}) {
     std::vector<int> first(static_cast<size_t>(pieces)), second(static_cast<size_t>(pieces));
     team.run([&](WorkShare share) {
       for (int round = 0; round < 20; ++round) {

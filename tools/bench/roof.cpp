@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include "models/cpu/amx_kernels.h"
 #include "models/cpu/cpu_path.h"
 #include "models/cpu/thread_team.h"
 #include "models/cpu/weight_arena.h"
@@ -92,6 +93,35 @@ float dot_products(int64_t rounds, int64_t& flops) {
 }  // namespace
 }  // namespace surprisal::bench
 HWY_POP_ATTRIBUTES
+
+HWY_PUSH_ATTRIBUTES("amx-tile,amx-bf16")
+namespace surprisal::bench {
+namespace {
+
+// The same, and only after amx::available().
+float tile_products(int64_t rounds, int64_t& flops) {
+  constexpr int64_t kFlops = 16 * 16 * 32 * 2;  // of an instruction
+  alignas(64) float sums[16 * 16];
+  amx::configure(amx::kMaxRows);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (int64_t i = 0; i < rounds; i += 32) {  // an instruction does 32 times what one above does
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, sums, 64);
+  amx::release();
+  flops = (rounds + 31) / 32 * 4 * kFlops;
+  return sums[0];
+}
+
+}  // namespace
+}  // namespace surprisal::bench
+HWY_POP_ATTRIBUTES
 #endif
 
 namespace surprisal::bench {
@@ -148,6 +178,7 @@ Roof measure_roof(int threads) {
   double bfloat16 = float32;
 #if HWY_ARCH_X86
   if (cpu_path() == CpuPath::kAvx512Bf16) bfloat16 = rate(dot_products);
+  if (cpu_path() == CpuPath::kAmx) bfloat16 = rate(tile_products);
 #endif
   return {static_cast<double>(kBytes) / read, float32, bfloat16};
 }

@@ -1,0 +1,159 @@
+#include "models/cpu/amx_kernels.h"
+
+#include <hwy/base.h>
+
+#if HWY_ARCH_X86
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstring>
+
+#include "models/cpu/bfloat16_kernels.h"
+#include "models/cpu/prefetch.h"
+
+namespace surprisal::amx {
+
+bool available() {
+  static const bool granted = [] {
+    constexpr int kRequestPermission = 0x1023,
+                  kTileData = 18;  // ARCH_REQ_XCOMP_PERM, of arch_prctl
+    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return granted;
+}
+
+}  // namespace surprisal::amx
+
+// Highway 1.0 has no target with these instructions.
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16")
+namespace surprisal::amx {
+namespace {
+
+constexpr int64_t kTileRows = 16;
+constexpr int64_t kTilePairs = 16;                    // of inputs
+constexpr int64_t kTileBytes = 64;                    // of a tile's row
+constexpr int64_t kPairBytes = 4 * bfloat16::kPanel;  // two tiles' rows, side by side
+constexpr int64_t kPrefetch = 8192;                   // bytes ahead of the loads
+
+// Keeps the compiler from moving plain loads and stores across the tiles' own, which the intrinsics
+// of some compilers do not say they make.
+void fence() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+// Adds one tile's worth of inputs to the sums.
+template <bool kTwo>
+HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride) {
+  _tile_loadd(6, weights, kPairBytes);
+  _tile_loadd(7, weights + kTileBytes, kPairBytes);
+  _tile_loadd(4, x, stride * 4);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  if constexpr (kTwo) {
+    _tile_loadd(5, x + kTileRows * stride, stride * 4);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
+// The sums of one panel for one block of rows, for which the tiles are set up.
+// @param x      [rows][pairs], `stride` pairs from row to row
+// @param fetch  what to prefetch meanwhile, `fetch_lines` cache lines with each tile of inputs
+// @param sums   out: [rows][kPanel]
+template <bool kTwo>
+void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t pairs,
+               int64_t rows, const std::byte* fetch, int64_t fetch_lines, float* sums) {
+  _tile_zero(0);
+  _tile_zero(1);
+  if constexpr (kTwo) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  int64_t k = 0;
+  for (; k + kTilePairs <= pairs; k += kTilePairs) {
+    for (int64_t line = 0; line < fetch_lines; ++line) prefetch_to_l2(fetch + line * 64);
+    fetch += fetch_lines * 64;
+    multiply_add<kTwo>(weights, x + k, stride);
+    weights += kTilePairs * kPairBytes;
+  }
+  if (const auto left = static_cast<size_t>(pairs - k); left > 0) {  // the rest, with zeros
+    alignas(64) std::array<std::byte, kTilePairs * kPairBytes> last_weights{};
+    alignas(64) std::array<float, kMaxRows * kTilePairs> last_x{};
+    std::memcpy(last_weights.data(), weights, left * kPairBytes);
+    for (int64_t r = 0; r < rows; ++r) {
+      std::memcpy(last_x.data() + r * kTilePairs, x + r * stride + k, left * 4);
+    }
+    fence();
+    multiply_add<kTwo>(last_weights.data(), last_x.data(), kTilePairs);
+  }
+  constexpr int64_t kHalf = bfloat16::kPanel / 2;
+  _tile_stored(0, sums, kPairBytes);
+  _tile_stored(1, sums + kHalf, kPairBytes);
+  if constexpr (kTwo) {
+    _tile_stored(2, sums + kTileRows * bfloat16::kPanel, kPairBytes);
+    _tile_stored(3, sums + kTileRows * bfloat16::kPanel + kHalf, kPairBytes);
+  }
+  fence();
+}
+
+}  // namespace
+
+void configure(int64_t rows) {
+  struct alignas(64) {
+    uint8_t palette = 1, first_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {};
+    uint8_t rows[16] = {};
+  } shape;
+  static_assert(sizeof shape == 64);
+  const auto set = [&](int tile, int64_t tile_rows) {
+    if (tile_rows <= 0) return;
+    shape.row_bytes[tile] = kTileBytes;
+    shape.rows[tile] = static_cast<uint8_t>(std::min(tile_rows, kTileRows));
+  };
+  for (const int tile : {0, 1, 4}) set(tile, rows);
+  for (const int tile : {2, 3, 5}) set(tile, rows - kTileRows);
+  for (const int tile : {6, 7}) set(tile, kTilePairs);
+  fence();
+  _tile_loadconfig(&shape);
+}
+
+void release() {
+  _tile_release();
+}
+
+void run(const PackedShape& shape, const LinearCall& call) {
+  alignas(64) float sums[kMaxRows * bfloat16::kPanel];
+  const int64_t pairs = (shape.in + 1) / 2, tiles = std::max<int64_t>(pairs / kTilePairs, 1);
+  const int64_t blocks = (call.rows + kMaxRows - 1) / kMaxRows;
+  const int64_t panel_lines = kTilePairs * kPairBytes / 64;
+  int64_t configured = 0;
+  for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel) {
+    const auto* const weights =
+        static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t row = block * kMaxRows, rows = std::min(kMaxRows, call.rows - row);
+      if (rows != configured) configure(configured = rows);
+      // One block reads memory as it goes. Several find their panel in the caches, and each fetches
+      // its part of the next one, so that memory is read all the time.
+      const int64_t lines = (panel_lines + blocks - 1) / blocks;
+      const std::byte* const fetch =
+          blocks == 1 ? weights + kPrefetch
+                      : weights + shape.panel_bytes() + block * tiles * lines * 64;
+      (rows > kTileRows ? sum_block<true> : sum_block<false>)(weights, call.x + row * call.x_stride,
+                                                              call.x_stride, pairs, rows, fetch,
+                                                              lines, sums);
+      bfloat16::store(shape, call, sums, row, rows, panel);
+    }
+  }
+  release();
+}
+
+}  // namespace surprisal::amx
+HWY_POP_ATTRIBUTES
+#endif
