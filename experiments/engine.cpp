@@ -21,7 +21,7 @@ namespace {
 
 /// A view of row `index` of a contiguous host tensor.
 std::span<const float> row(const at::Tensor& tensor, int64_t index) {
-  const int64_t width = tensor[0].numel();
+  const int64_t width = tensor.numel() / tensor.size(0);
   return {tensor.const_data_ptr<float>() + index * width, static_cast<size_t>(width)};
 }
 
@@ -248,15 +248,21 @@ class Engine::Impl {
     const at::Tensor per_layer = to_host(output.attention.per_layer);  // [B, L, 3]
     const at::Tensor padded = to_host(output.attention.padded_head);   // [B, H, 2]
     const at::Tensor deviation = to_host(output.attention.padded_mean_abs_deviation);  // [B]
+    std::vector<size_t> complete;  // rows that end where somebody waits
     for (size_t i = 0; i < chosen.size(); ++i) {
-      const auto b = static_cast<int64_t>(i);
       TokenNode& node = *chosen[i];
       if (plan_.cache().length(node.sequence) < node.end) continue;  // a prompt not yet read whole
-      Evaluation& evaluation = node.evaluation;
-      if (evaluation.logits.empty()) remembered_.push_back(&node);
+      if (node.evaluation.logits.empty()) remembered_.push_back(&node);
+      complete.push_back(i);
+    }
+    model_.parallel(static_cast<int64_t>(complete.size()), [&](int64_t item) {
+      const size_t i = complete[static_cast<size_t>(item)];
+      const auto b = static_cast<int64_t>(i);
+      Evaluation& evaluation = chosen[i]->evaluation;
       evaluation.logits = copy_row(logits, b);
-      evaluation.shared = {};
       evaluation.statistics = distribution_statistics(evaluation.logits);
+      evaluation.shared = {};
+      evaluation.shared.top(evaluation.logits, 1);  // every token's rank is asked for
       if (request.attention_statistics) {
         evaluation.has_attention = true;
         evaluation.attention_per_head = copy_row(per_head, b);
@@ -280,7 +286,7 @@ class Engine::Impl {
         }
         evaluation.padded.mean_abs_deviation = deviation.const_data_ptr<float>()[i];
       }
-    }
+    });
   }
 
   const Model& model_;

@@ -1,5 +1,6 @@
 #include "models/model.h"
 
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <filesystem>
@@ -10,6 +11,12 @@
 #include "models/llama.h"
 
 namespace surprisal {
+
+void Model::parallel(int64_t count, const std::function<void(int64_t)>& work) const {
+  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) work(i);
+  });
+}
 
 Placement choose_placement(const ModelConfig&, const ModelOptions& options) {
   const at::Device device = resolve_device(options.device);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -69,6 +70,11 @@ class Model {
   ///         Error(kConfig) on a token id outside the vocabulary
   virtual StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
                              const ForwardRequest& request) const = 0;
+
+  /// Calls work(i) once for each i of [0, count), in any order and at the same time, on the threads
+  /// the model computes with: for what is to be done with a pass's rows before the next one.
+  /// @throws what a call threw; the others may or may not have been made
+  virtual void parallel(int64_t count, const std::function<void(int64_t)>& work) const;
 };
 
 /// Where weights come from, for the manifest.

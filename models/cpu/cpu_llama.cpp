@@ -4,6 +4,7 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
 
+#include <exception>
 #include <utility>
 
 namespace surprisal {
@@ -16,17 +17,24 @@ CpuLlama::CpuLlama(const std::string& folder, ModelConfig config, at::ScalarType
       weights_(load_llama_weights(
           folder, config_, dtype == at::kFloat ? std::nullopt : std::optional(dtype), at::kCPU)) {}
 
-void CpuLlama::prepare() const {
+ThreadTeam& CpuLlama::team() const {
   const int threads = at::get_num_threads();
   if (team_ == nullptr || team_->size() != threads) {
     step_.reset();
     team_ = std::make_unique<ThreadTeam>(threads);
   }
+  return *team_;
+}
+
+void CpuLlama::prepare() const {
+  ThreadTeam& threads = team();
   if (packed_ == nullptr) {
-    packed_ = std::make_unique<PackedLlama>(config_, std::move(weights_), path_, *team_);
+    packed_ = std::make_unique<PackedLlama>(config_, std::move(weights_), path_, threads);
     weights_ = {};
   }
-  if (step_ == nullptr) step_ = std::make_unique<CpuStep>(config_, *packed_, *team_, dtype_, path_);
+  if (step_ == nullptr) {
+    step_ = std::make_unique<CpuStep>(config_, *packed_, threads, dtype_, path_);
+  }
 }
 
 StepOutput CpuLlama::forward(std::span<const ModelRow> rows, KVCache& cache,
@@ -44,6 +52,23 @@ StepOutput CpuLlama::forward(std::span<const ModelRow> rows, KVCache& cache,
   }
   advance(rows, cache);
   return output;
+}
+
+void CpuLlama::parallel(int64_t count, const std::function<void(int64_t)>& work) const {
+  const std::lock_guard lock(mutex_);
+  std::exception_ptr failure;
+  std::mutex failed;
+  team().run([&](WorkShare share) {
+    team_->stage(share, count, [&](int64_t i) {
+      try {
+        work(i);
+      } catch (...) {
+        const std::lock_guard guard(failed);
+        failure = std::current_exception();
+      }
+    });
+  });
+  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace surprisal

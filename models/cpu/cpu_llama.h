@@ -28,8 +28,11 @@ class CpuLlama final : public Model {
   /// Runs on as many threads as LibTorch is set to.
   StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
                      const ForwardRequest& request) const override;
+  void parallel(int64_t count, const std::function<void(int64_t)>& work) const override;
 
  private:
+  /// As large as LibTorch is set to now.
+  ThreadTeam& team() const;
   /// Packs the weights at the first call, and follows the number of threads.
   void prepare() const;
 

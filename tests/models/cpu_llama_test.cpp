@@ -10,6 +10,7 @@
 #include <random>
 #include <thread>
 
+#include "lib/error.h"
 #include "models/llama.h"
 #include "tests/models/support.h"
 
@@ -171,6 +172,27 @@ TEST(CpuLlama, ConcurrentPassesTakeTurns) {
     });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(right, std::vector<int>(4, 1));
+}
+
+TEST(Model, ParallelMakesEveryCallOnceAndPassesOnWhatOneThrows) {
+  const std::string folder = test::fixture_folder("llama");
+  const CpuLlama fast(folder, load_model_config(folder));
+  const Llama plain(folder, load_model_config(folder), at::kFloat, at::kCPU);
+  for (const int count : {1, 3}) {
+    const Threads threads(count);
+    for (const Model* model :
+         {static_cast<const Model*>(&fast), static_cast<const Model*>(&plain)}) {
+      std::vector<int> calls(100, 0);
+      model->parallel(100, [&](int64_t i) { ++calls[static_cast<size_t>(i)]; });
+      EXPECT_EQ(calls, std::vector<int>(100, 1));
+      EXPECT_THROW(model->parallel(100,
+                                   [](int64_t i) {
+                                     if (i == 57) throw Error(ErrorCode::kNumeric, "57");
+                                   }),
+                   Error);
+      model->parallel(0, [](int64_t) { FAIL(); });
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(FixturesAndPaths, CpuLlamaTest,
