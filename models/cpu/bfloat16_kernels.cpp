@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
+#include <limits>
 #include <utility>
 
 #include "models/cpu/prefetch.h"
@@ -109,6 +109,8 @@ void round(const float* x, int64_t n, float* to) {
 
 void store(const PackedShape& shape, const LinearCall& call, const float* sums, int64_t first_row,
            int64_t rows, int64_t panel) {
+  const __m512 largest = _mm512_set1_ps(std::numeric_limits<float>::max());
+  __mmask16 bad = 0;
   for (int64_t output = panel * kPanel, v = 0; v < kVectors && output < shape.out;
        output += kLanes, ++v) {
     const int64_t left = std::min<int64_t>(shape.out - output, kLanes);
@@ -120,8 +122,10 @@ void store(const PackedShape& shape, const LinearCall& call, const float* sums, 
       __m512 sum = _mm512_add_ps(_mm512_load_ps(sums + r * kPanel + v * kLanes), bias);
       if (call.accumulate) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum);
       _mm512_mask_storeu_ps(to, mask, sum);
+      bad |= _mm512_mask_cmp_ps_mask(mask, sum, largest, _CMP_NLE_UQ);
     }
   }
+  if (bad != 0 && call.bad != nullptr) *call.bad = true;
 }
 
 void run(const PackedShape& shape, const LinearCall& call) {

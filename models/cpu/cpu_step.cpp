@@ -234,12 +234,15 @@ void CpuStep::run_head(const Slab& slab, const at::Tensor& logits, WorkShare sha
   float* const to = logits.mutable_data_ptr<float>() + slab.first_selected * vocabulary;
   const PackedLinear& head = model_.head();
   team_.stage(share, head.pieces(), [&](int64_t piece) {
-    head.forward_piece(normed_.input(), queries, {to, vocabulary}, piece);
+    bool bad = false;
+    head.forward_piece(normed_.input(), queries, {to, vocabulary, &bad}, piece);
+    if (!bad) return;
     const auto [begin, end] = head.outputs_of_piece(piece);
     for (int64_t i = 0; i < queries; ++i) {
-      if (vector_.is_bad(to + i * vocabulary + begin, end - begin)) {
+      const float* const row = to + i * vocabulary;
+      const auto is_bad = [](float x) { return !(x <= std::numeric_limits<float>::max()); };
+      if (std::any_of(row + begin, row + end, is_bad))
         lower_to(bad_query_, slab.first_selected + i);
-      }
     }
   });
 }

@@ -22,6 +22,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "models/cpu/prefetch.h"
@@ -154,10 +155,13 @@ void store(const LinearCall& call, const float* sums, int64_t first_row, int64_t
   for (int64_t r = 0; r < rows; ++r) {
     const float* from = sums + r * width;
     float* const to = call.y + (first_row + r) * call.y_stride + output;
+    bool bad = false;
     for (int64_t i = 0; i < columns; ++i) {
       const float sum = call.bias == nullptr ? from[i] : from[i] + call.bias[output + i];
       to[i] = call.accumulate ? to[i] + sum : sum;
+      bad |= !(to[i] <= std::numeric_limits<float>::max());
     }
+    if (bad && call.bad != nullptr) *call.bad = true;
   }
 }
 

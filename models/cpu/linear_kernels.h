@@ -50,6 +50,7 @@ struct LinearCall {
   int64_t x_stride, y_stride, rows;
   int64_t first_panel, last_panel;  ///< [first, last)
   bool accumulate;                  ///< y += instead of y =
+  bool* bad;  ///< becomes true where y holds NaN or +inf; null: not looked for
 };
 
 /// The compilation of the kernels for one CPU path.

@@ -127,7 +127,8 @@ void PackedLinear::run(Input x, int64_t rows, Output y, Panels panels, Store sto
                   .rows = rows,
                   .first_panel = panels.first,
                   .last_panel = panels.last,
-                  .accumulate = store == Store::kAdd});
+                  .accumulate = store == Store::kAdd,
+                  .bad = y.bad});
 }
 
 void PackedLinear::forward(Input x, int64_t rows, Output y, WorkShare share, Store store) const {

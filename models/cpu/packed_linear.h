@@ -51,6 +51,7 @@ class PackedLinear {
   struct Output {
     float* data;
     int64_t stride;
+    bool* bad = nullptr;  ///< becomes true where NaN or +inf is written; null: not looked for
   };
   enum class Store : uint8_t { kReplace, kAdd };
 

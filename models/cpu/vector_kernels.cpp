@@ -11,7 +11,6 @@
 // clang-format on
 
 #include <cmath>
-#include <limits>
 
 HWY_BEFORE_NAMESPACE();
 namespace surprisal {
@@ -61,13 +60,7 @@ void rotate(float* x, const float* cos, const float* sin, int64_t n) {
   }
 }
 
-bool is_bad(const float* x, int64_t n) {
-  bool bad = false;
-  for (int64_t i = 0; i < n; ++i) bad |= !(x[i] <= std::numeric_limits<float>::max());
-  return bad;
-}
-
-constexpr VectorKernels kVectorKernels = {rms_norm, silu_multiply, rotate, is_bad};
+constexpr VectorKernels kVectorKernels = {rms_norm, silu_multiply, rotate};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace surprisal

@@ -20,8 +20,6 @@ struct VectorKernels {
   void (*silu_multiply)(float* gate, const float* up, int64_t n);
   /// x * cos + rotate_half(x) * sin in place.  @param cos, sin  [n]
   void (*rotate)(float* x, const float* cos, const float* sin, int64_t n);
-  /// Whether x holds NaN or +inf.
-  bool (*is_bad)(const float* x, int64_t n);
 };
 const VectorKernels& vector_kernels(CpuPath path);
 

@@ -255,6 +255,25 @@ TEST_P(RoundedProductsTest, RoundAsLibTorchDoes) {
   EXPECT_TRUE(product(layer, at::full({1, 1001}, kNan)).isnan().all().item<bool>());
 }
 
+// The padding of the last panel, where -inf times zero is NaN, must not count.
+TEST_P(RoundedProductsTest, TellWhatIsWrittenIsNotUsable) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const int64_t out = 37, in = 6, rows = 19;
+  const Layer layer(at::ones({out, in}).to(at::kBFloat16), {}, GetParam());
+  for (const auto& [value, unusable] : std::vector<std::pair<float, bool>>{
+           {1.0f, false}, {-kInfinity, false}, {kInfinity, true}, {kNan, true}}) {
+    const at::Tensor x = at::zeros({rows, in}), y = at::empty({rows, out});
+    x[rows - 1][in - 1] = value;
+    for (const bool rounds : {false, true}) {
+      const at::Tensor from = rounds ? rounded(x) : x;
+      bool bad = false;
+      layer.packed.forward({from.const_data_ptr<float>(), from.size(1), rounds}, rows,
+                           {y.mutable_data_ptr<float>(), out, &bad});
+      EXPECT_EQ(bad, unusable) << value << (rounds ? " rounded" : "");
+    }
+  }
+}
+
 TEST_P(RoundedProductsTest, AgreeWithDoublePrecision) {
   const at::Tensor weight = at::randn({130, 1536}).to(at::kBFloat16), x = at::randn({9, 1536});
   const Layer layer(weight, {}, GetParam());

@@ -94,16 +94,17 @@ class Decoding {
   TokenId next_of_first() const { return next_[0]; }
 
  private:
-  /// Not at::argmax: LibTorch's threads would go on spinning where the model's want to run.
+  /// As the engine does it: on the model's threads, since LibTorch's would go on spinning where
+  /// those want to run.
   /// @param first  the sequence of the output's first row
   void choose(const StepOutput& output, size_t first) {
     const at::Tensor logits = output.logits.to(at::kCPU);
     const int64_t vocabulary = logits.size(1);
-    for (int64_t i = 0; i < logits.size(0); ++i) {
+    model_.parallel(logits.size(0), [&](int64_t i) {
       const float* const row = logits.const_data_ptr<float>() + i * vocabulary;
       next_[first + static_cast<size_t>(i)] =
           top_logits({row, static_cast<size_t>(vocabulary)}, 1)[0].index;
-    }
+    });
   }
 
   const Model& model_;
