@@ -153,6 +153,13 @@ void add_tests(const AnalysisPlan& plan, const std::set<std::string>& declared_c
   report.family_size = family.size();
 }
 
+int64_t interventions(const RecordedCell& cell) {
+  int64_t count = 0;
+  for (const RecordedCell::Question& question : cell.questions)
+    for (const Sample& answer : question.answers) count += answer.interventions;
+  return count;
+}
+
 /// Names a report must not keep quiet about.
 void add_notes(ComparisonReport& report) {
   for (const ComparisonGroup& group : report.groups) {
@@ -167,6 +174,14 @@ void add_notes(ComparisonReport& report) {
     for (const CellSummary& summary : group.cells)
       if (!summary.cell->choice.empty())
         labels.insert(summary.cell->name() + ": " + summary.cell->choice);
+    for (const CellSummary& summary : group.cells) {
+      const Json sampler = summary.cell->identity.value("sampler", Json::object());
+      if (!sampler.contains("yoked_to")) continue;
+      for (const CellSummary& other : group.cells)
+        if (other.cell->id == sampler.at("yoked_to"))
+          labels.insert(yoke_note(summary.cell->name(), interventions(*other.cell),
+                                  interventions(*summary.cell)));
+    }
     report.notes.insert(report.notes.end(), labels.begin(), labels.end());
   }
   std::sort(report.notes.begin(), report.notes.end());

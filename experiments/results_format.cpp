@@ -119,16 +119,6 @@ std::string states_text(const CellResult& result) {
   return text.empty() ? "-" : text;
 }
 
-/// "think_yoked: of 120 interventions, placed at random, 7 were left out: ..."
-std::string yoke_note(const CellResult& result) {
-  const auto n = static_cast<double>(result.n);
-  const int64_t planned = std::llround(n * result.planned_interventions),
-                done = std::llround(n * result.interventions);
-  return named_setting(result.sampler, result.swept) + ": of " + std::to_string(planned) +
-         " interventions, placed at random, " + std::to_string(planned - done) +
-         " were left out: the answer had ended or its place did not allow it";
-}
-
 }  // namespace
 
 Json proportion_json(const Proportion& share) {
@@ -228,6 +218,12 @@ std::string results_csv(const std::vector<CellResult>& results) {
   return header + "\n" + body;
 }
 
+std::string yoke_note(const std::string& name, int64_t planned, int64_t done) {
+  return name + ": of " + std::to_string(planned) + " interventions, placed at random, " +
+         std::to_string(planned - done) +
+         " were left out: the answer had ended or its place did not allow it";
+}
+
 std::string several_settings_note(const std::string& sampler, int64_t count) {
   return sampler + " stands here with " + std::to_string(count) +
          " settings: the best of them, picked on these same problems, looks better than it is.";
@@ -257,7 +253,12 @@ std::string results_table(const std::vector<CellResult>& results) {
       if (!result.sampler_label.empty()) notes.insert(result.sampler + ": " + result.sampler_label);
       if (!result.choice.empty())
         notes.insert(named_setting(result.sampler, result.swept) + ": " + result.choice);
-      if (!std::isnan(result.planned_interventions)) notes.insert(yoke_note(result));
+      if (!std::isnan(result.planned_interventions)) {
+        const auto n = static_cast<double>(result.n);
+        notes.insert(yoke_note(named_setting(result.sampler, result.swept),
+                               std::llround(n * result.planned_interventions),
+                               std::llround(n * result.interventions)));
+      }
       ++settings[result.sampler];
       if (!result.twins.empty()) with_twins.push_back(&result);
     }

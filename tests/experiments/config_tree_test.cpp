@@ -47,6 +47,12 @@ TEST(ConfigTree, NamesAStepOfAChain) {
             0.4);
 }
 
+TEST(ConfigTree, NullLeavesASectionOut) {
+  const Json without = after("samplers.minp", nullptr);
+  EXPECT_FALSE(without.at("samplers").contains("minp"));
+  EXPECT_TRUE(without.at("samplers").contains("twice"));
+}
+
 TEST(ConfigTree, RefusesKeysThatLeadNowhere) {
   for (const auto& [key, complaint] : std::vector<std::pair<std::string, std::string>>{
            {"samplers.minp.steps.top_p", "no entry of the list is called 'top_p'"},
