@@ -223,7 +223,7 @@ void Answer::emit(TokenId token, const Decision& decision) {
     throw Error(ErrorCode::kInternal, "a sampler chose token " + std::to_string(token) +
                                           " of a vocabulary of " +
                                           std::to_string(walk_.evaluation().logits.size()));
-  if (std::ranges::count(request_.stop_tokens, token) > 0) {
+  if (request_.ends_at(token)) {
     note(EventKind::kStop, end_of_text(walk_.record_of(token, TokenSource::kSampled, decision)));
     return finish(StopReason::kEndOfText);
   }
@@ -364,8 +364,7 @@ void Answer::resolve_branching() {
 
   const size_t fork = walk_.records().size();
   std::optional<StopReason> ended = chosen.ended_answer;
-  if (ended == StopReason::kEndOfText &&
-      std::ranges::count(request_.stop_tokens, chosen.walk.records().back().token_id) > 0)
+  if (ended == StopReason::kEndOfText && request_.ends_at(chosen.walk.records().back().token_id))
     chosen.walk.take_back(1);  // the end of text was itself a candidate: not part of the answer
   walk_ = std::move(chosen.walk);
   for (size_t i = fork; i < walk_.records().size(); ++i) {

@@ -92,7 +92,7 @@ Rollout Branching::branch_of(const Walk& walk, TokenId candidate, size_t number)
   Decision why = decision_;
   why.action = Emit{candidate};
   rollout.walk.take(candidate, TokenSource::kBranch, why, 0);
-  if (std::ranges::count(request_.stop_tokens, candidate) > 0)
+  if (request_.ends_at(candidate))
     rollout.ended_answer = StopReason::kEndOfText;
   else if (rollout.walk.stopped())
     rollout.ended_answer = StopReason::kStopString;
@@ -103,7 +103,7 @@ Rollout Branching::branch_of(const Walk& walk, TokenId candidate, size_t number)
 /// Its place is taken by the first of the new branches.
 void Branching::part(size_t index) {
   Rollout from = std::move(rollouts_[index]);
-  const auto ranked = top_logits(from.walk.evaluation().logits, width_);
+  const auto ranked = from.walk.view({}).top(width_);
   for (size_t rank = 0; rank < ranked.size(); ++rank) {
     Rollout branch = branch_of(from.walk, ranked[rank].index, from.place * width_ + rank);
     branch.state = from.state ? from.state->clone() : nullptr;
@@ -178,7 +178,7 @@ void Branching::step(size_t index) {
     throw Error(ErrorCode::kConfig,
                 "the sampler that rolls branches out must only choose tokens; it wanted to do "
                 "something else (use greedy or a chain)");
-  if (std::ranges::count(request_.stop_tokens, emit->token) > 0) {
+  if (request_.ends_at(emit->token)) {
     rollout.ended_answer = StopReason::kEndOfText;
     rollout.done = true;
     return;

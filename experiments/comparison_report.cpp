@@ -153,10 +153,11 @@ void add_tests(const AnalysisPlan& plan, const std::set<std::string>& declared_c
   report.family_size = family.size();
 }
 
-int64_t interventions(const RecordedCell& cell) {
-  int64_t count = 0;
+double interventions(const RecordedCell& cell) {
+  double count = 0;
   for (const RecordedCell::Question& question : cell.questions)
-    for (const Sample& answer : question.answers) count += answer.interventions;
+    for (const Sample& answer : question.answers)
+      count += static_cast<double>(answer.interventions);
   return count;
 }
 
@@ -178,7 +179,8 @@ void add_notes(ComparisonReport& report) {
       const Json sampler = summary.cell->identity.value("sampler", Json::object());
       if (!sampler.contains("yoked_to")) continue;
       for (const CellSummary& other : group.cells)
-        if (other.cell->id == sampler.at("yoked_to"))
+        if (other.cell->id == sampler.at("yoked_to") &&
+            other.cell->repeats() == summary.cell->repeats())
           labels.insert(yoke_note(summary.cell->name(), interventions(*other.cell),
                                   interventions(*summary.cell)));
     }

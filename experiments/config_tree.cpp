@@ -50,13 +50,8 @@ YAML::Node list_entry(const YAML::Node& list, const std::string& component, cons
 
 void assign(YAML::Node map, const std::string& name, const YAML::Node& value,
             const std::string& key) {
-  if (map[name].IsDefined() && map[name].IsMap() && !value.IsMap()) {
-    if (!value.IsNull())
-      throw key_error(key,
-                      "'" + name + "' is a map; name the parameter in it, or null to leave it out");
-    map.remove(name);
-    return;
-  }
+  if (map[name].IsDefined() && map[name].IsMap() && !value.IsMap() && !value.IsNull())
+    throw key_error(key, "'" + name + "' is a map; name the parameter in it");
   map[name] = value;
 }
 

@@ -20,8 +20,9 @@ YAML::Node load_config_tree(const std::string& path, std::span<const std::string
 void apply_overrides(const YAML::Node& root, std::span<const std::string> overrides);
 
 /// Puts `value` at a dotted key. Maps that are missing on the way are made (the strict readers
-/// refuse what does not belong). In a list a component is an index, or names the one entry that has
-/// it as a key: "samplers.minp.steps.min_p". What follows "sweep." is one key.
+/// refuse what does not belong). Null in place of a map leaves out what may be left out. In a list
+/// a component is an index, or names the one entry that has it as a key:
+/// "samplers.minp.steps.min_p". What follows "sweep." is one key.
 /// @throws Error(kConfig) when the key leads through a plain value, outside a list, or to no entry
 void set_by_key(const YAML::Node& root, const std::string& key, const YAML::Node& value);
 

@@ -30,7 +30,8 @@ std::vector<float> copy_row(const at::Tensor& tensor, int64_t index) {
   return {view.begin(), view.end()};
 }
 
-/// The maps of row `index`'s last token in half precision, [L, H, S].
+/// The maps of row `index`'s last token in half precision, [L, H, S]. Not for many threads at once:
+/// LibTorch copies with threads of its own.
 std::vector<uint16_t> last_maps(const std::vector<std::vector<at::Tensor>>& maps, size_t index) {
   std::vector<uint16_t> values;
   for (const std::vector<at::Tensor>& of_layer : maps) {
@@ -253,6 +254,8 @@ class Engine::Impl {
       TokenNode& node = *chosen[i];
       if (plan_.cache().length(node.sequence) < node.end) continue;  // a prompt not yet read whole
       if (node.evaluation.logits.empty()) remembered_.push_back(&node);
+      if (!request.map_layers.empty())
+        node.evaluation.maps_f16 = last_maps(output.attention.maps, i);
       complete.push_back(i);
     }
     model_.parallel(static_cast<int64_t>(complete.size()), [&](int64_t item) {
@@ -274,7 +277,6 @@ class Engine::Impl {
                                 .per_layer = evaluation.attention_per_layer};
         evaluation.means = attention_means(evaluation.attention);
       }
-      if (!request.map_layers.empty()) evaluation.maps_f16 = last_maps(output.attention.maps, i);
       if (request.padded_slots > 0) {
         evaluation.padded_slots = request.padded_slots;
         evaluation.padded = {};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -70,6 +71,7 @@ struct GenerationRequest {
   int64_t max_new_tokens = 256;
   std::vector<std::string> stop_strings;  ///< cut at the first occurrence, as lm-eval does
   std::vector<TokenId> stop_tokens;       ///< end of text; not part of the answer
+  bool ends_at(TokenId token) const { return std::ranges::count(stop_tokens, token) > 0; }
   Budget budget = {};
   AskPolicy ask = {};    ///< empty: the best option
   LookUp retrieve = {};  ///< empty: Retrieve is refused

@@ -266,7 +266,7 @@ ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file
   config.samplers = read_samplers(reader);
   config.sweep = reader.raw("sweep", "map", "grid over dotted keys");
   reader.set_resolved("sweep", json_from_yaml(config.sweep));
-  if (reader.has("tune")) {
+  if (reader.has_section("tune")) {
     reader.map("tune", "choose among swept settings on other problems",
                [&](ParamReader& nested) { config.tune = read_tune(nested); });
     require_known_samplers(reader, config);
@@ -281,10 +281,10 @@ ExperimentConfig read_experiment(const YAML::Node& root, const std::string& file
       "ask_policy", "best", ask_policies(),
       "who answers a sampler's questions: the option held for best, the first named, any; or a "
       "person (run_experiment --interactive)");
-  if (reader.has("counterfactual"))
+  if (reader.has_section("counterfactual"))
     reader.map("counterfactual", "randomised twins: what a fired state's action does to an answer",
                [&](ParamReader& nested) { config.counterfactual = read_counterfactual(nested); });
-  if (reader.has("analysis"))
+  if (reader.has_section("analysis"))
     reader.map("analysis", "the comparisons that will be reported as tests",
                [&](ParamReader& nested) { config.analysis = read_analysis(nested); });
   reader.map("engine", "how answers are computed",

@@ -218,9 +218,9 @@ std::string results_csv(const std::vector<CellResult>& results) {
   return header + "\n" + body;
 }
 
-std::string yoke_note(const std::string& name, int64_t planned, int64_t done) {
-  return name + ": of " + std::to_string(planned) + " interventions, placed at random, " +
-         std::to_string(planned - done) +
+std::string yoke_note(const std::string& name, double planned, double done) {
+  return name + ": of " + fixed(planned, 0) + " interventions, placed at random, " +
+         fixed(planned - done, 0) +
          " were left out: the answer had ended or its place did not allow it";
 }
 
@@ -256,8 +256,7 @@ std::string results_table(const std::vector<CellResult>& results) {
       if (!std::isnan(result.planned_interventions)) {
         const auto n = static_cast<double>(result.n);
         notes.insert(yoke_note(named_setting(result.sampler, result.swept),
-                               std::llround(n * result.planned_interventions),
-                               std::llround(n * result.interventions)));
+                               n * result.planned_interventions, n * result.interventions));
       }
       ++settings[result.sampler];
       if (!result.twins.empty()) with_twins.push_back(&result);

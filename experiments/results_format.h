@@ -20,7 +20,7 @@ std::vector<CellResult> results_from_json(const Json& rows, const std::string& w
 std::string several_settings_note(const std::string& sampler, int64_t count);
 /// What a table with a yoked control must say: "think_yoked: of 120 interventions, placed at
 /// random, 7 were left out: ..."
-std::string yoke_note(const std::string& name, int64_t planned, int64_t done);
+std::string yoke_note(const std::string& name, double planned, double done);
 /// For a terminal: one table per model and task.
 std::string results_table(const std::vector<CellResult>& results);
 

@@ -134,6 +134,14 @@ bool ParamReader::has(const std::string& name) const {
   return node.IsDefined() && node.IsMap() && node[name].IsDefined();
 }
 
+bool ParamReader::has_section(const std::string& name) {
+  if (!has(name)) return false;
+  const YAML::Node& node = node_;
+  if (!node[name].IsNull()) return true;
+  read_.insert(name);
+  return false;
+}
+
 YAML::Node ParamReader::take(ParamDoc doc) {
   read_.insert(doc.name);
   const std::string name = doc.name;

@@ -76,6 +76,8 @@ class ParamReader {
                                    const std::string& description);
 
   bool has(const std::string& name) const;
+  /// Whether a section that may be left out is there; null leaves it out.
+  bool has_section(const std::string& name);
   /// A nested map, read by `read` with its own reader, which map() finishes; its resolved values
   /// are stored under `name`, its documentation under "name.key". Absent: read with defaults.
   /// @param main  the key that a plain value in place of the map stands for, or ""

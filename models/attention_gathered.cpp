@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kMaxGathered = int64_t{1} << 28;  // floats: 1 GiB of keys, as much of values
 
 int64_t blocks_of(const AttentionRow& row) {
-  return (row.first + row.count + KVCache::kBlockTokens - 1) / KVCache::kBlockTokens;
+  return KVCache::blocks_for(row.first + row.count);
 }
 
 /// The rows' keys or values in order of position.  @return [B, K, S, D] float32

@@ -10,13 +10,6 @@
 #include "models/huge_pages.h"
 
 namespace surprisal {
-namespace {
-
-int64_t blocks_for(int64_t tokens) {
-  return (tokens + KVCache::kBlockTokens - 1) / KVCache::kBlockTokens;
-}
-
-}  // namespace
 
 KVCache::KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype, at::Device device)
     : dtype_(dtype), keys_are_transposed_(dtype != at::kHalf && device.is_cpu()) {

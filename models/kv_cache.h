@@ -22,6 +22,9 @@ class KVCache {
  public:
   static constexpr int64_t kBlockTokens = 16;
   using SequenceId = int64_t;
+  static constexpr int64_t blocks_for(int64_t tokens) {
+    return (tokens + kBlockTokens - 1) / kBlockTokens;
+  }
 
   /// @param blocks  capacity in blocks over all sequences
   KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype, at::Device device);

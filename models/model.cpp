@@ -38,8 +38,8 @@ std::unique_ptr<Model> load_model(const std::string& folder, const ModelOptions&
 }
 
 KVCache make_cache(const Model& model, int64_t tokens, int64_t sequences) {
-  const int64_t blocks = (tokens + KVCache::kBlockTokens - 1) / KVCache::kBlockTokens + sequences;
-  return {model.config(), blocks, model.cache_dtype(), model.device()};
+  return {model.config(), KVCache::blocks_for(tokens) + sequences, model.cache_dtype(),
+          model.device()};
 }
 
 }  // namespace surprisal

@@ -72,8 +72,9 @@ class Model {
                              const ForwardRequest& request) const = 0;
 
   /// Calls work(i) once for each i of [0, count), in any order and at the same time, on the threads
-  /// the model computes with: for what is to be done with a pass's rows before the next one.
-  /// @throws what a call threw; the others may or may not have been made
+  /// the model computes with: for what is to be done with a pass's rows before the next one. `work`
+  /// must not call the model, nor LibTorch's own parallel operations.
+  /// @throws what one of the calls threw; the others may or may not have been made
   virtual void parallel(int64_t count, const std::function<void(int64_t)>& work) const;
 };
 

@@ -44,7 +44,8 @@ struct StepView {
   const AttentionStatistics* attention = nullptr;               ///< null unless needed
   const PaddedAttentionStatistics* padded_attention = nullptr;  ///< null unless needed
   const std::vector<PlannedIntervention>* schedule = nullptr;   ///< null unless needed
-  RowCache* shared = nullptr;  ///< of the row, where several requests may look at it; may be null
+  /// Of `logits`, where several requests may look at them; whoever puts others there makes it null.
+  RowCache* shared = nullptr;
   std::span<const TokenId> tokens;  ///< the context: prompt, then the answer so far
   int64_t prompt_length = 0;
   /// What the answer's budgets still allow; a sampler falls back to its chain when an action is
@@ -54,6 +55,9 @@ struct StepView {
   bool may_branch = true;
   bool may_rewind = true;
   bool want_distribution = false;  ///< fill Decision::distribution
+
+  /// The `count` most likely tokens, as top_logits() gives them; looked up once for all requests.
+  std::vector<RankedLogit> top(size_t count) const;
 
   std::span<const TokenId> generated() const {
     return tokens.subspan(static_cast<size_t>(prompt_length));

@@ -64,7 +64,7 @@ class BeamJob : public Search {
     std::vector<bool> goes_on(live_.size());
     const std::vector<Extension> all = extensions();
     for (size_t rank = 0; rank < all.size() && next.size() < beams; ++rank) {
-      const bool ends = std::ranges::count(request_.stop_tokens, all[rank].token) > 0;
+      const bool ends = request_.ends_at(all[rank].token);
       if (ends && rank >= beams) continue;
       const Hypothesis& from = live_[all[rank].hypothesis];
       Hypothesis longer{.walk = from.walk, .logprob = from.logprob, .scored = from.scored};

@@ -38,7 +38,7 @@ class OpensWith : public ForwardingSampler {
   OpensWith(const Sampler& sampler, size_t rank) : ForwardingSampler(sampler), rank_(rank) {}
   Decision decide(const StepView& view, SamplerState* state, const Draws& draws) const override {
     if (!view.generated().empty()) return ForwardingSampler::decide(view, state, draws);
-    const auto ranked = top_logits(view.logits, rank_ + 1);
+    const auto ranked = view.top(rank_ + 1);
     return forced_decision(view, ranked.at(std::min(rank_, ranked.size() - 1)).index,
                            ActionKind::kBranch);
   }

@@ -21,7 +21,7 @@ double mean_of(std::span<const double> values) {
 double token_confidence(const StepView& view, int64_t top) {
   double sum = 0;
   int64_t count = 0;
-  for (const auto& [index, logit] : top_logits(view.logits, static_cast<size_t>(top))) {
+  for (const auto& [index, logit] : view.top(static_cast<size_t>(top))) {
     if (!std::isfinite(logit)) break;
     sum += logit - view.statistics->log_sum_exp;
     ++count;

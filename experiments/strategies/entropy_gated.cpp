@@ -75,7 +75,7 @@ class GatedJob : public Search {
                           .place = growing_[index].place,
                           .begin = growing_[index].begin,
                           .passes = growing_[index].passes};
-    const auto ranked = top_logits(view.logits, static_cast<size_t>(options_.expansions));
+    const auto ranked = view.top(static_cast<size_t>(options_.expansions));
     for (size_t rank = 0; rank < ranked.size(); ++rank) {
       Growing branch = {.hypothesis = copy(from.hypothesis),
                         .place = from.place + rank,

@@ -36,7 +36,7 @@ void Search::take(Hypothesis& hypothesis, TokenId token, const Decision& decisio
   const TokenRecord record = hypothesis.walk.record_of(token, TokenSource::kBranch, decision);
   hypothesis.logprob += record.logprob;
   ++hypothesis.scored;
-  if (std::ranges::count(request_.stop_tokens, token) > 0) {
+  if (request_.ends_at(token)) {
     hypothesis.ended = StopReason::kEndOfText;
     return;
   }

@@ -3,6 +3,7 @@
 #include <hwy/base.h>
 
 #if HWY_ARCH_X86
+#include <cpuid.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -22,8 +23,10 @@ bool available() {
   static const bool granted = [] {
     constexpr int kRequestPermission = 0x1023,
                   kTileData = 18;  // ARCH_REQ_XCOMP_PERM, of arch_prctl
-    return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
-           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    constexpr unsigned kBfloat16 = 1u << 22, kTiles = 1u << 24;
+    unsigned a = 0, b = 0, c = 0, d = 0;  // clang 14's __builtin_cpu_supports() does not know AMX
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kBfloat16) != 0 &&
+           (d & kTiles) != 0 && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   }();
   return granted;
 }
@@ -137,7 +140,8 @@ void run(const PackedShape& shape, const LinearCall& call) {
     const auto* const weights =
         static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
     for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t row = block * kMaxRows, rows = std::min(kMaxRows, call.rows - row);
+      const int64_t row = call.rows * block / blocks;  // sizes differ by at most one
+      const int64_t rows = call.rows * (block + 1) / blocks - row;
       if (rows != configured) configure(configured = rows);
       // One block reads memory as it goes. Several find their panel in the caches, and each fetches
       // its part of the next one, so that memory is read all the time.

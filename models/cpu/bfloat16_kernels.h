@@ -8,7 +8,7 @@
 /// where float32 does one: LinearKernels' round() and run_rounded() on CpuPath::kAvx512Bf16. Only
 /// to be called where the processor has it. Packed bfloat16 weights already lie as it reads them.
 /// (Intel's processors, unlike AMD's, issue it at half the rate of float32's multiply-add; but
-/// those that have it also have AMX, for which see amx_kernels.h.)
+/// most that have it also have AMX, for which see amx_kernels.h.)
 ///
 /// One accumulator for each output takes its pairs of inputs in order, so that a row's result has
 /// the same bits in any batch. On a 2-core Zen 4 (29 GB/s and 234 GFLOP/s a core at best) SmolLM2's

@@ -56,7 +56,8 @@ StepOutput CpuLlama::forward(std::span<const ModelRow> rows, KVCache& cache,
 
 void CpuLlama::parallel(int64_t count, const std::function<void(int64_t)>& work) const {
   const std::lock_guard lock(mutex_);
-  std::exception_ptr failure;
+  std::exception_ptr failure;  // of the first call that failed
+  int64_t first = count;
   std::mutex failed;
   team().run([&](WorkShare share) {
     team_->stage(share, count, [&](int64_t i) {
@@ -64,6 +65,8 @@ void CpuLlama::parallel(int64_t count, const std::function<void(int64_t)>& work)
         work(i);
       } catch (...) {
         const std::lock_guard guard(failed);
+        if (i >= first) return;
+        first = i;
         failure = std::current_exception();
       }
     });

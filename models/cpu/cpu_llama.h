@@ -14,7 +14,8 @@ namespace surprisal {
 /// Llama for the CPU, the fast counterpart of class Llama, which is its oracle. In float32
 /// arithmetic, whatever 16-bit type the checkpoint is stored in; or in bfloat16: what products
 /// read, and the cache, rounded to it, sums and all else in float32. Opening it reads no weights;
-/// the first forward pass packs them. Concurrent forward passes take turns, each with all threads.
+/// the first forward pass packs them. Concurrent passes, and parallel(), take turns with all
+/// threads.
 class CpuLlama final : public Model {
  public:
   /// @throws Error(kIo, kFormat, kCheckpointMismatch)

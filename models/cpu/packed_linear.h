@@ -13,7 +13,8 @@ namespace surprisal {
 
 /// A linear layer y = x W^T + b for CPUs, in float32 arithmetic over weights kept in the dtype they
 /// were stored in; or in bfloat16, with x rounded and sums in float32. A row's result has the same
-/// bits whatever the other rows, the number of workers, and (with fused multiply-add) the CPU path.
+/// bits whatever the other rows, the number of workers, and (in float32, with fused multiply-add)
+/// the CPU path.
 class PackedLinear {
  public:
   /// Bytes to plan for in the arena.

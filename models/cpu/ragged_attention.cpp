@@ -99,17 +99,23 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
     float* const tile = scratch.q.data() + r;
     for (int64_t d = 0; d < dim_; ++d) tile[d * rows] = q[d] * scale_;
   }
-  ChunkCall call{.rows = rows,
-                 .dim = dim_,
-                 .q = scratch.q.data(),
-                 .cache = layer.cache,
-                 .used = used,
-                 .begin = begins.data(),
-                 .end = ends.data(),
-                 .statistics = layer.compares(),
-                 .scores = scratch.scores.data(),
-                 .states = states.data(),
-                 .sums = scratch.sums.data()};
+  // The heads of a single query lie in the records as in a tile, so that the kernel writes there.
+  const Query& first = plan_.queries[static_cast<size_t>(item.query[0])];
+  const int64_t place = item.chunk * heads_ + head;
+  const bool alone = item.queries == 1;
+  ChunkCall call{
+      .rows = rows,
+      .dim = dim_,
+      .q = scratch.q.data(),
+      .cache = layer.cache,
+      .used = used,
+      .begin = begins.data(),
+      .end = ends.data(),
+      .statistics = layer.compares(),
+      .scores = alone && first.kept >= 0 ? weights_.data() + (first.kept + place) * kChunkKeys
+                                         : scratch.scores.data(),
+      .states = states.data(),
+      .sums = alone ? sums_.data() + (first.record + place) * dim_ : scratch.sums.data()};
   const auto offsets = block_offsets(layer, item);
   const auto next_offsets = next == nullptr ? offsets : block_offsets(layer, *next);
   for (size_t b = 0; b < offsets.size(); ++b) {
@@ -125,12 +131,13 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
   for (int64_t r = 0; r < rows; ++r) {
     const Query& query =
         plan_.queries[static_cast<size_t>(item.query[static_cast<size_t>(r / item.heads)])];
-    const int64_t place = item.chunk * heads_ + head + r % item.heads;
-    states_[static_cast<size_t>(query.record + place)] = states[static_cast<size_t>(r)];
-    std::copy_n(call.sums + r * dim_, dim_, sums_.data() + (query.record + place) * dim_);
+    const int64_t at = place + r % item.heads;
+    states_[static_cast<size_t>(query.record + at)] = states[static_cast<size_t>(r)];
+    if (alone) continue;
+    std::copy_n(call.sums + r * dim_, dim_, sums_.data() + (query.record + at) * dim_);
     if (query.kept < 0) continue;
     std::copy_n(call.scores + r * kChunkKeys, kChunkKeys,
-                weights_.data() + (query.kept + place) * kChunkKeys);
+                weights_.data() + (query.kept + at) * kChunkKeys);
   }
 }
 

@@ -17,7 +17,7 @@ namespace surprisal {
 ///
 /// On a machine that does other things too, threads lose their processors at times. Those that wait
 /// spin for a moment, then sleep; what a stage consists of is dealt in pieces, so that the others
-/// take over what a stopped thread has not begun; and a team as large as the number of processors
+/// take over what a stopped thread has not taken; and a team as large as the number of processors
 /// its maker may use keeps each thread on one of them during a run, because two that share one
 /// while another program has the other take turns at every stage.
 class ThreadTeam {
@@ -39,8 +39,9 @@ class ThreadTeam {
 
   /// Inside run(), to be called by every rank alike: calls work(piece) once for each piece of
   /// [0, pieces), on any rank and in any order, and then waits. A rank first takes the pieces of
-  /// its own share in order, then what others have not begun; at most a sixteenth of what is left
-  /// of a share at once, so that the many small pieces of a short stage cost little to take.
+  /// its own share in order, then what others have not taken; a sixteenth of what is left of a
+  /// share at once, one piece at least, so that the many small pieces of a short stage cost little
+  /// to take.
   template <class Work>
   void stage(WorkShare share, int64_t pieces, const Work& work) {
     const uint32_t round = ++hands_[static_cast<size_t>(share.rank)].round;

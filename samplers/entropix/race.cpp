@@ -16,7 +16,7 @@ struct Entry {
 std::vector<Entry> most_likely(const StepView& view, double scale, double log_sum_exp, size_t count,
                                bool equals_upwards) {
   std::vector<Entry> top;
-  for (const auto& [index, logit] : top_logits(view.logits, count))
+  for (const auto& [index, logit] : view.top(count))
     top.push_back({index, static_cast<float>(std::exp(logit * scale - log_sum_exp))});
   std::sort(top.begin(), top.end(), [=](const Entry& a, const Entry& b) {
     if (a.probability != b.probability) return a.probability > b.probability;

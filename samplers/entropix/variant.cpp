@@ -83,6 +83,7 @@ Decision EntropixRaceSampler::decide(const StepView& view, SamplerState* state,
     statistics = distribution_statistics(rounded);
     seen.logits = rounded;
     seen.statistics = &statistics;
+    seen.shared = nullptr;  // it is about the row as it was
   }
   if (view.generated().empty() && !fixed(Defect::kFirstTokenArgmax))
     return argmax_decision(seen);  // its main() bypasses the sampler

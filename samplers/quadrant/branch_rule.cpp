@@ -124,12 +124,12 @@ RewindRule read_rewind_rule(ParamReader& params) {
 std::vector<TokenId> BranchRule::choose(const StepView& view, const ForkPredicate& fork) const {
   std::vector<TokenId> tokens;
   if (candidates == Candidates::kFork) {
-    tokens = fork.alternatives(view.logits, *view.statistics);
+    tokens = fork.alternatives(view);
     if (tokens.size() > static_cast<size_t>(width)) tokens.resize(static_cast<size_t>(width));
     return tokens;
   }
   double covered = 0;
-  for (const auto& [index, logit] : top_logits(view.logits, static_cast<size_t>(width))) {
+  for (const auto& [index, logit] : view.top(static_cast<size_t>(width))) {
     if (candidates == Candidates::kNucleus && tokens.size() >= 2 && covered >= nucleus) break;
     tokens.push_back(index);
     covered += std::exp(logit - view.statistics->log_sum_exp);

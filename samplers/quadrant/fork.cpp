@@ -4,13 +4,13 @@
 
 namespace surprisal {
 
-std::vector<TokenId> ForkPredicate::alternatives(std::span<const float> logits,
-                                                 const DistributionStatistics& statistics) const {
+std::vector<TokenId> ForkPredicate::alternatives(const StepView& view) const {
+  const DistributionStatistics& statistics = *view.statistics;
   const double least = ratio * statistics.max_probability;
   if (statistics.second_probability < least || statistics.second_probability == 0) return {};
   double covered = 0;
   std::vector<TokenId> tokens;
-  for (const auto& [index, logit] : top_logits(logits, static_cast<size_t>(max_tokens) + 1)) {
+  for (const auto& [index, logit] : view.top(static_cast<size_t>(max_tokens) + 1)) {
     const double p = std::exp(logit - statistics.log_sum_exp);
     if (p < least) break;
     tokens.push_back(index);

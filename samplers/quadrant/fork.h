@@ -1,12 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
-#include "lib/distribution.h"
 #include "lib/params.h"
-#include "lib/tokenizer.h"
+#include "samplers/sampler.h"
 
 namespace surprisal {
 
@@ -17,12 +15,8 @@ struct ForkPredicate {
   double ratio, mass;
 
   /// The alternatives, the most likely first; empty where there is no fork.
-  /// @param statistics  of `logits`
-  std::vector<TokenId> alternatives(std::span<const float> logits,
-                                    const DistributionStatistics& statistics) const;
-  bool holds(std::span<const float> logits, const DistributionStatistics& statistics) const {
-    return !alternatives(logits, statistics).empty();
-  }
+  std::vector<TokenId> alternatives(const StepView& view) const;
+  bool holds(const StepView& view) const { return !alternatives(view).empty(); }
 };
 
 /// @throws Error(kConfig)

@@ -106,7 +106,7 @@ Quadrant::Signals Quadrant::signals(const StepView& view) const {
     signals.attention = attention_means(*view.attention, config_.layers);
   }
   signals.max_probability = view.statistics->max_probability;
-  signals.fork = config_.fork.holds(view.logits, *view.statistics);
+  signals.fork = config_.fork.holds(view);
   return signals;
 }
 
@@ -146,8 +146,7 @@ std::optional<ActionKind> Quadrant::due(const StepView& view, ActionKind action,
     case ControlGate::kRandom:
       return intervene_if(draws.uniform(kGateDraw) < config_.random_rate);
     case ControlGate::kEnding:
-      return intervene_if(
-          std::ranges::count(stop_tokens_, top_logits(view.logits, 1).front().index) > 0);
+      return intervene_if(std::ranges::count(stop_tokens_, view.top(1).front().index) > 0);
     default:
       return is_intervention(action) ? std::optional(action) : std::nullopt;
   }
@@ -156,8 +155,7 @@ std::optional<ActionKind> Quadrant::due(const StepView& view, ActionKind action,
 std::vector<std::string> Quadrant::options(const StepView& view) const {
   std::vector<std::string> texts;
   if (tokenizer_ == nullptr) return texts;
-  for (const auto& [token, logit] :
-       top_logits(view.logits, static_cast<size_t>(config_.ask.options)))
+  for (const auto& [token, logit] : view.top(static_cast<size_t>(config_.ask.options)))
     if (std::string text = tokenizer_->decode({&token, 1}); is_valid_utf8(text) && !text.empty())
       texts.push_back(std::move(text));
   return texts;

@@ -47,10 +47,8 @@ TEST(ConfigTree, NamesAStepOfAChain) {
             0.4);
 }
 
-TEST(ConfigTree, NullLeavesASectionOut) {
-  const Json without = after("samplers.minp", nullptr);
-  EXPECT_FALSE(without.at("samplers").contains("minp"));
-  EXPECT_TRUE(without.at("samplers").contains("twice"));
+TEST(ConfigTree, NullTakesAMapsPlace) {
+  EXPECT_TRUE(after("task", nullptr).at("task").is_null());
 }
 
 TEST(ConfigTree, RefusesKeysThatLeadNowhere) {

@@ -36,6 +36,13 @@ TEST(ExperimentConfig, FillsInEveryDefault) {
   EXPECT_EQ(config.resolved.at("engine").at("mode"), "fast");
 }
 
+TEST(ExperimentConfig, NullLeavesASectionOut) {
+  const ExperimentConfig config =
+      read(std::string(kMinimal) + "tune: ~\ncounterfactual: null\nanalysis: ~\n");
+  EXPECT_FALSE(config.tune || config.analysis);
+  EXPECT_EQ(config.resolved, read(kMinimal).resolved);
+}
+
 TEST(ExperimentConfig, ReadsWhatIsWritten) {
   const ExperimentConfig config = read(
       "name: x\nseed: 7\nrepeats: 3\noutput: out\n"

@@ -31,6 +31,10 @@ std::vector<Subject> subjects() {
     if (const std::string yaml = test::shortest_yaml(name); !yaml.empty())
       all.push_back({name, "{" + yaml + "}"});
   all.push_back({"chain_inverse_cdf", "{type: chain, draw: inverse_cdf}"});
+  // Decides on a rounded row, and looks further down it than others do.
+  all.push_back({"entropix_v2_jax_bfloat16",
+                 "{type: entropix, variant: v2_jax, fixes: all, precision: bfloat16, top_k: 300, "
+                 "clarifying_token: 5}"});
   for (const std::string_view variant : kEntropixVariantNames)
     for (const std::string fixes : {"none", "all"}) {
       const bool asks = !variant.starts_with("ads_") || variant == "ads_head";
@@ -236,6 +240,22 @@ TEST_P(SamplerContract, BatchOrderRowAndThreadsDoNotMatter) {
   for (auto& thread : threads) thread.get();
   EXPECT_EQ(forwards, backwards);
   EXPECT_EQ(forwards, spread);
+}
+
+TEST(StepView, TopIsTheSameWhetherSharedOrNot) {
+  for (const auto& logits : adversarial_rows()) {
+    test::Row alone(logits, {1}), among(logits, {1});
+    RowCache shared;
+    alone.view.shared = nullptr;
+    among.view.shared = &shared;
+    for (const size_t count : {size_t{2}, size_t{1}, size_t{300}, size_t{7}, logits.size() + 5}) {
+      const auto a = alone.view.top(count), b = among.view.top(count);
+      ASSERT_EQ(a.size(), b.size()) << count;
+      EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+        return x.index == y.index && x.logit == y.logit;
+      })) << count;
+    }
+  }
 }
 
 // What another request found out about the row must not change a decision.

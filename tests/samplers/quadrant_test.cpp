@@ -209,14 +209,14 @@ TEST(Quadrant, ForkPredicate) {
   const auto holds = [&](const std::vector<float>& probs) {
     std::vector<float> logits;
     for (const float p : probs) logits.push_back(std::log(p));
-    return fork_of.holds(logits, distribution_statistics(logits));
+    return fork_of.holds(test::Row(logits).view);
   };
   EXPECT_TRUE(holds({.5F, .5F}));
   EXPECT_TRUE(holds({.05F, .4F, .05F, .5F}));
   EXPECT_FALSE(holds({.8F, .1F, .1F}));            // one winner
   EXPECT_FALSE(holds({.2F, .2F, .2F, .2F, .2F}));  // five are no fork
   EXPECT_FALSE(holds({.3F, .3F, .05F, .05F, .05F, .05F, .05F, .05F, .05F, .05F}));  // mass .6
-  EXPECT_FALSE(fork_of.holds(std::vector<float>{1.0F}, distribution_statistics(std::vector{1.0F})));
+  EXPECT_FALSE(holds({1.0F}));
 }
 
 TEST(Quadrant, ControlsDecideWhenAThoughtComes) {

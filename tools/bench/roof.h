@@ -6,7 +6,8 @@ namespace surprisal::bench {
 struct Roof {
   double read_bytes_per_second;  ///< from memory, sequentially, in huge pages
   double flops_per_second;       ///< float32 multiply-add on the CPU path in use, 2 per lane
-  /// Of products in bfloat16: dot products where the CPU path has them, 4 per lane, else as above.
+  /// Of products in bfloat16: AMX's tiles or AVX-512's dot products where the CPU path has them,
+  /// else as above.
   double bfloat16_flops_per_second;
 };
 
