@@ -12,6 +12,9 @@
 namespace surprisal {
 namespace {
 
+/// Of a tensor that are in memory twice while it is packed.
+constexpr size_t kSliceBytes = size_t{8} << 20;
+
 /// Lets the system take back the file pages behind a tensor that has been read for the last time.
 void release_pages(const at::Tensor& tensor) {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
@@ -54,8 +57,15 @@ PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPat
   };
   const auto pack = [&](PackedLinear& packed, Linear& part) {
     const at::Tensor weight = part.weight.contiguous();
-    team.run([&](WorkShare share) { packed.pack(weight, part.bias, share); });
-    release_pages(weight);
+    const int slices = static_cast<int>(weight.nbytes() / kSliceBytes) + 1;
+    for (int slice = 0; slice < slices; ++slice) {
+      team.run([&](WorkShare share) {
+        const WorkShare own = {slice * share.ranks + share.rank, slices * share.ranks};
+        packed.pack(weight, part.bias, own);
+      });
+      const auto [begin, end] = packed.outputs_of({slice, slices});
+      release_pages(weight.narrow(0, begin, end - begin));
+    }
     part = {};
   };
   const auto linear = [&](Linear& part) {

@@ -25,8 +25,8 @@ class PackedLlama {
     PackedLinear down;
   };
 
-  /// Copies the weights and gives back each tensor, and the pages of the file behind it, as soon as
-  /// it is copied, so that the model is in memory once.
+  /// Copies the weights and gives back each tensor, and the pages of the file behind it, a slice at
+  /// a time as it is copied, so that the model is in memory once.
   PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPath path, ThreadTeam& team);
 
   const Layer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }

@@ -33,7 +33,7 @@ std::vector<Subject> subjects() {
   all.push_back({"chain_inverse_cdf", "{type: chain, draw: inverse_cdf}"});
   // Decides on a rounded row, and looks further down it than others do.
   all.push_back({"entropix_v2_jax_bfloat16",
-                 "{type: entropix, variant: v2_jax, fixes: all, precision: bfloat16, top_k: 300, "
+                 "{type: entropix, variant: v2_jax, fixes: none, precision: bfloat16, top_k: 300, "
                  "clarifying_token: 5}"});
   for (const std::string_view variant : kEntropixVariantNames)
     for (const std::string fixes : {"none", "all"}) {
@@ -243,19 +243,20 @@ TEST_P(SamplerContract, BatchOrderRowAndThreadsDoNotMatter) {
 }
 
 TEST(StepView, TopIsTheSameWhetherSharedOrNot) {
+  const auto pair = [](const RankedLogit& one) { return std::pair(one.index, one.logit); };
   for (const auto& logits : adversarial_rows()) {
     test::Row alone(logits, {1}), among(logits, {1});
     RowCache shared;
-    alone.view.shared = nullptr;
     among.view.shared = &shared;
-    for (const size_t count : {size_t{2}, size_t{1}, size_t{300}, size_t{7}, logits.size() + 5}) {
+    for (const size_t count : {size_t{2}, size_t{1}, size_t{300}, size_t{7}}) {
       const auto a = alone.view.top(count), b = among.view.top(count);
-      ASSERT_EQ(a.size(), b.size()) << count;
-      EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
-        return x.index == y.index && x.logit == y.logit;
-      })) << count;
+      EXPECT_TRUE(std::ranges::equal(a, b, {}, pair, pair)) << count;
     }
   }
+}
+
+std::pair<TokenId, double> as_pair(const Candidate& candidate) {
+  return {candidate.token, candidate.probability};
 }
 
 // What another request found out about the row must not change a decision.
@@ -263,7 +264,9 @@ TEST_P(SamplerContract, WhatIsSharedChangesNothing) {
   for (const auto& logits : adversarial_rows()) {
     test::Row row(logits, {1, 2, 3});
     row.attend(1);
+    row.view.want_distribution = true;
     RowCache shared;
+    shared.top(logits, 1);  // as the engine does for every row
     const auto alone = sampler_->start(), among = sampler_->start();
     for (uint32_t position = 3; position < 20; ++position) {
       row.view.shared = nullptr;
@@ -272,6 +275,7 @@ TEST_P(SamplerContract, WhatIsSharedChangesNothing) {
       const Decision b = decide(row, among.get(), 5, position);
       ASSERT_EQ(test::emitted(a), test::emitted(b));
       ASSERT_EQ(a.kept, b.kept);
+      ASSERT_TRUE(std::ranges::equal(a.distribution, b.distribution, {}, as_pair, as_pair));
     }
   }
 }
