@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <utility>
 
 #include "models/cpu/prefetch.h"
@@ -46,10 +47,6 @@ HWY_INLINE Vector iota(int64_t first) {
   return hn::Iota(Floats(), static_cast<float>(first));
 }
 
-// Numbers of the cache in a cache line.
-template <class Stored>
-constexpr int64_t kLine = 64 / sizeof(Stored);
-
 HWY_INLINE Vector widened(hn::Vec<Halves> halves) {
   return hn::BitCast(Floats(), hn::ShiftLeft<16>(hn::PromoteTo(Words(), halves)));
 }
@@ -70,11 +67,41 @@ const Stored* stored(const void* numbers) {
   return static_cast<const Stored*>(numbers);
 }
 
-// scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used). Meanwhile their
-// values are fetched: blocks lie anywhere in memory, where hardware does not foresee them.
-template <class Stored, int R>
-void score(const ChunkCall& call) {
+// Fetches what the next call reads, a few cache lines with every step of this one. Blocks lie
+// anywhere in memory, where hardware does not foresee them, and to fetch a chunk takes about as
+// long as to compute with one: whatever is not spread over the whole call comes on top of it.
+class Fetcher {
+ public:
+  explicit Fetcher(const ChunkCall& call)
+      : blocks_(call.next),
+        left_(call.next_blocks),
+        block_bytes_(kBlockKeys * call.dim * cache_bytes(call.cache)) {}
+
+  HWY_INLINE void fetch(int lines) {
+    for (int i = 0; i < lines; ++i) {
+      if (line_ == end_) {
+        if (left_ == 0) return;
+        --left_;
+        line_ = static_cast<const std::byte*>(*blocks_++);
+        end_ = line_ + block_bytes_;
+      }
+      prefetch_to_l2(line_);
+      line_ += kLineBytes;
+    }
+  }
+
+ private:
+  const void* const* blocks_;
+  int64_t left_;
+  int64_t block_bytes_;  // a multiple of kLineBytes
+  const std::byte *line_ = nullptr, *end_ = nullptr;
+};
+
+// scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used).
+template <class Stored, int R, bool kTransposed>
+void score(const ChunkCall& call, Fetcher& fetcher) {
   constexpr int V = vectors_for(R);
+  constexpr int kLines = std::max<int>(1, V * kLanes * sizeof(Stored) / kLineBytes);  // of a step
   for (int64_t first = 0; first * kLanes < call.used; first += V) {
     const Stored* keys[V];
     for (int v = 0; v < V; ++v) {
@@ -85,22 +112,15 @@ void score(const ChunkCall& call) {
     for (int r = 0; r < R; ++r) {
       for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
     }
-    const float* q = call.q;
-    constexpr int64_t kBlocks = std::max<int64_t>(1, V * kLanes / kBlockKeys);
-    const void* const* const values = call.values + first * kLanes / kBlockKeys;
     for (int64_t d = 0; d < call.dim; ++d) {
-      if (d * kBlockKeys % kLine<Stored> == 0) {  // a block of values has as many lines
-        for (int64_t b = 0; b < kBlocks; ++b) {
-          prefetch_to_l2(stored<Stored>(values[b]) + d * kBlockKeys);
-        }
-      }
+      fetcher.fetch(kLines);
       Vector k[V];
       for (int v = 0; v < V; ++v) k[v] = load(keys[v] + d * kBlockKeys);
       for (int r = 0; r < R; ++r) {
-        const Vector broadcast = hn::Set(Floats(), q[r]);
+        const float q = kTransposed ? call.q[d * R + r] : call.q[r * call.dim + d];
+        const Vector broadcast = hn::Set(Floats(), q);
         for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(k[v], broadcast, acc[r][v]);
       }
-      q += R;
     }
     for (int r = 0; r < R; ++r) {
       for (int v = 0; v < V; ++v) {
@@ -114,38 +134,45 @@ HWY_INLINE float sum(Vector v) {
   return hn::GetLane(hn::SumOfLanes(Floats(), v));
 }
 
-// Turns one row's scores into weights, in place.
-template <bool kStatistics>
-ChunkState soften(float* scores, int64_t used, int64_t begin, int64_t end) {
+// Scales one row's products with keys and turns them into weights, in place. kAll: every key of
+// the chunk is seen.
+template <bool kStatistics, bool kAll>
+ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
   const Floats d;
-  const int64_t vectors = (used + kLanes - 1) / kLanes;
-  const Vector low = hn::Set(d, static_cast<float>(begin));
-  const Vector high = hn::Set(d, static_cast<float>(end));
-  const auto seen = [&](int64_t v) HWY_ATTR {
+  float* const scores = call.scores + row * kChunkKeys;
+  const int64_t vectors = kAll ? kChunkVectors : (call.used + kLanes - 1) / kLanes;
+  const Vector scale = hn::Set(d, call.scale);
+  const Vector low = hn::Set(d, static_cast<float>(call.begin[row]));
+  const Vector high = hn::Set(d, static_cast<float>(call.end[row]));
+  const auto seen = [&](int64_t v, Vector x, Vector otherwise) HWY_ATTR {
+    if constexpr (kAll) return x;
     const Vector key = iota(v * kLanes);
-    return hn::And(hn::Ge(key, low), hn::Lt(key, high));
+    return hn::IfThenElse(hn::And(hn::Ge(key, low), hn::Lt(key, high)), x, otherwise);
   };
+  const Vector zero = hn::Zero(d);
   ChunkState state;
   Vector top = hn::Set(d, state.top);
   for (int64_t v = 0; v < vectors; ++v) {
-    const Vector s = hn::Load(d, scores + v * kLanes);
-    top = hn::Max(top, hn::IfThenElse(seen(v), s, top));
+    const Vector s = hn::Mul(hn::Load(d, scores + v * kLanes), scale);
+    hn::Store(s, d, scores + v * kLanes);
+    top = hn::Max(top, seen(v, s, top));
   }
+  state.first_score = scores[0];
   top = hn::MaxOfLanes(d, top);
-  Vector total = hn::Zero(d), first = hn::Zero(d), second = hn::Zero(d), abs = hn::Zero(d);
+  Vector total = zero, first = zero, second = zero, abs = zero;
   for (int64_t v = 0; v < vectors; ++v) {
-    const Mask mask = seen(v);
+    fetcher.fetch(kLanes / 4);
     const Vector s = hn::Load(d, scores + v * kLanes);
-    const Vector distance = hn::IfThenElseZero(mask, hn::Sub(s, top));
+    const Vector distance = seen(v, hn::Sub(s, top), zero);
     // Highway's exponential of NaN is 0, which would hide it.
     const Vector e = hn::IfThenElse(hn::IsNaN(distance), distance, hn::Exp(d, distance));
-    const Vector w = hn::IfThenElseZero(mask, e);
+    const Vector w = seen(v, e, zero);
     total = hn::Add(total, w);
     if constexpr (kStatistics) {
       const Vector wd = hn::Mul(w, distance);
       first = hn::Add(first, wd);
       second = hn::MulAdd(wd, distance, second);
-      abs = hn::Add(abs, hn::IfThenElseZero(mask, hn::Abs(s)));
+      abs = hn::Add(abs, seen(v, hn::Abs(s), zero));
     }
     hn::Store(w, d, scores + v * kLanes);
   }
@@ -168,7 +195,9 @@ struct Weighing {
 // sums[r][column...] = (begin > 0 ? sums[r][column...] : 0) + sum over keys of scores[r][j] *
 // value[j][column...], V vectors of columns, of which the last may be partial.
 template <class Stored, int R, int V, bool kPartial>
-HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64_t column) {
+HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64_t column,
+                              Fetcher& fetcher) {
+  constexpr int kLines = std::max<int>(1, V * kLanes * sizeof(Stored) / kLineBytes);  // of a step
   const Floats d;
   const auto left = static_cast<size_t>(call.dim - column);
   const auto load_some = [&](const auto* from)
@@ -181,16 +210,12 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
     }
   }
   for (int64_t key = part.begin; key < part.end;) {
-    const auto* next = stored<Stored>(call.next_keys[key / kBlockKeys]);
     const auto* value =
         stored<Stored>(call.values[key / kBlockKeys]) + key % kBlockKeys * call.dim + column;
     const float* weight = call.scores + part.row * kChunkKeys + key;
     const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
     for (int64_t j = 0; j < keys; ++j) {
-      if (column == 0 && next != nullptr) {
-        for (int64_t i = 0; i < call.dim; i += kLine<Stored>) prefetch_to_l2(next + i);
-        next += call.dim;
-      }
+      fetcher.fetch(kLines);
       Vector x[V];
       for (int v = 0; v < V; ++v) x[v] = load_some(value + v * kLanes);
       for (int r = 0; r < R; ++r) {
@@ -214,33 +239,34 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
 }
 
 template <class Stored, int R>
-void weigh(const ChunkCall& call, const Weighing& part) {
+void weigh(const ChunkCall& call, const Weighing& part, Fetcher& fetcher) {
   constexpr int V = vectors_for(R);
   int64_t column = 0;
   for (; column + V * kLanes <= call.dim; column += V * kLanes) {
-    weigh_columns<Stored, R, V, false>(call, part, column);
+    weigh_columns<Stored, R, V, false>(call, part, column, fetcher);
   }
   for (; column + kLanes <= call.dim; column += kLanes) {
-    weigh_columns<Stored, R, 1, false>(call, part, column);
+    weigh_columns<Stored, R, 1, false>(call, part, column, fetcher);
   }
-  if (column < call.dim) weigh_columns<Stored, R, 1, true>(call, part, column);
+  if (column < call.dim) weigh_columns<Stored, R, 1, true>(call, part, column, fetcher);
 }
 
 template <class Stored, int R>
 void chunk_of(const ChunkCall& call) {
-  score<Stored, R>(call);
+  Fetcher fetcher(call);
+  call.transposed ? score<Stored, R, true>(call, fetcher)
+                  : score<Stored, R, false>(call, fetcher);
   for (int r = 0; r < R; ++r) {
-    float* const scores = call.scores + r * kChunkKeys;
-    const float first_score = scores[0];
-    call.states[r] = call.statistics ? soften<true>(scores, call.used, call.begin[r], call.end[r])
-                                     : soften<false>(scores, call.used, call.begin[r], call.end[r]);
-    call.states[r].first_score = first_score;
+    const bool all = call.begin[r] == 0 && call.end[r] == kChunkKeys;
+    const auto kernel = call.statistics ? (all ? soften<true, true> : soften<true, false>)
+                                        : (all ? soften<false, true> : soften<false, false>);
+    call.states[r] = kernel(call, r, fetcher);
   }
   // Keys that only some rows see are added to those alone: a weight of 0 would not keep out NaN.
   const int64_t common = *std::min_element(call.end, call.end + R);
-  weigh<Stored, R>(call, {0, 0, common});
+  weigh<Stored, R>(call, {0, 0, common}, fetcher);
   for (int r = 0; r < R; ++r) {
-    if (call.end[r] > common) weigh<Stored, 1>(call, {r, common, call.end[r]});
+    if (call.end[r] > common) weigh<Stored, 1>(call, {r, common, call.end[r]}, fetcher);
   }
 }
 

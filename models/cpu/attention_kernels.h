@@ -34,12 +34,15 @@ struct ChunkState {
 struct ChunkCall {
   int64_t rows;    ///< <= AttentionKernels::tile_rows
   int64_t dim;     ///< D
-  const float* q;  ///< [D][rows], scaled
+  const float* q;  ///< [rows][D], or [D][rows]
+  bool transposed;
+  float scale;  ///< of the scores
   CacheType cache;
   const void* keys[kChunkBlocks] = {};    ///< each [D][kBlockKeys]
   const void* values[kChunkBlocks] = {};  ///< each [kBlockKeys][D]
-  /// Keys of the call that comes next, to be fetched from memory in the meantime; null: unknown.
-  const void* next_keys[kChunkBlocks] = {};
+  /// Blocks of keys and of values that the next call reads, to be fetched in the meantime.
+  const void* next[2 * kChunkBlocks] = {};
+  int64_t next_blocks = 0;
   int64_t used;          ///< keys that some row sees: [0, used) of the chunk
   const int32_t* begin;  ///< [rows] each row sees [begin, end) of the chunk
   const int32_t* end;

@@ -2,12 +2,18 @@
 
 #include <hwy/base.h>
 
+#include <cstdint>
+
 namespace surprisal {
+
+inline constexpr int64_t kLineBytes = 64;
 
 /// Asks for the cache line at `address` in the second-level cache. A core has many more fetches
 /// into that cache on their way than into the first-level one, whose misses also wait for each
 /// other: on a Zen 4, blocks of 4 KiB anywhere in memory arrive at 18 GB/s instead of 12.
-inline void prefetch_to_l2(const void* address) {
+/// Must be inlined before anything else is known about it: GCC 12 holds a function of nothing but
+/// prefetches for one without effect, and leaves out calls to it.
+HWY_INLINE void prefetch_to_l2(const void* address) {
   constexpr int kRead = 0, kSecondLevel = 2;
   __builtin_prefetch(address, kRead, kSecondLevel);
 }

@@ -75,10 +75,10 @@ std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& la
 
 void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
   const Item& item = plan_.items[static_cast<size_t>(piece)];
-  const Item* const next = piece + 1 < attend_pieces() ? &item + 1 : nullptr;  // most likely ours
   const Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   const int64_t rows = item.queries * item.heads;
   const int64_t head = item.kv_head * group_ + item.first_head;  // of the item's first row
+  const bool alone = item.queries == 1;  // then the heads lie one after the other
   std::array<int32_t, Item::kMaxRows> begins{}, ends{};
   std::array<ChunkState, Item::kMaxRows> states{};
   int64_t used = 0;
@@ -95,18 +95,20 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
     ends[static_cast<size_t>(r)] = static_cast<int32_t>(end);
     used = std::max(used, end);
     anything_seen |= begin < end || begin + offset == 1;
+    if (alone) continue;
     const float* q = layer.q + index * layer.q_stride + (head + r % item.heads) * dim_;
     float* const tile = scratch.q.data() + r;
-    for (int64_t d = 0; d < dim_; ++d) tile[d * rows] = q[d] * scale_;
+    for (int64_t d = 0; d < dim_; ++d) tile[d * rows] = q[d];
   }
   // The heads of a single query lie in the records as in a tile, so that the kernel writes there.
   const Query& first = plan_.queries[static_cast<size_t>(item.query[0])];
   const int64_t place = item.chunk * heads_ + head;
-  const bool alone = item.queries == 1;
   ChunkCall call{
       .rows = rows,
       .dim = dim_,
-      .q = scratch.q.data(),
+      .q = alone ? layer.q + item.query[0] * layer.q_stride + head * dim_ : scratch.q.data(),
+      .transposed = !alone,
+      .scale = scale_,
       .cache = layer.cache,
       .used = used,
       .begin = begins.data(),
@@ -117,11 +119,18 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
       .states = states.data(),
       .sums = alone ? sums_.data() + (first.record + place) * dim_ : scratch.sums.data()};
   const auto offsets = block_offsets(layer, item);
-  const auto next_offsets = next == nullptr ? offsets : block_offsets(layer, *next);
   for (size_t b = 0; b < offsets.size(); ++b) {
     call.keys[b] = at_byte(layer.keys, offsets[b]);
     call.values[b] = at_byte(layer.values, offsets[b]);
-    if (next != nullptr) call.next_keys[b] = at_byte(layer.keys, next_offsets[b]);
+  }
+  if (piece + 1 < attend_pieces()) {  // most likely ours
+    auto next = block_offsets(layer, plan_.items[static_cast<size_t>(piece + 1)]);
+    const auto end = next == offsets ? next.begin() : std::unique(next.begin(), next.end());
+    for (const void* cache : {layer.keys, layer.values}) {
+      for (auto at = next.begin(); at != end; ++at) {
+        call.next[call.next_blocks++] = at_byte(cache, *at);
+      }
+    }
   }
   if (anything_seen) {
     kernels_.chunk(call);

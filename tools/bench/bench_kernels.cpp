@@ -4,6 +4,9 @@
 // and flops a second.
 //
 //   bench_kernels --benchmark_filter='linear/.*/1/' --benchmark_min_time=0.2
+//
+// `attention/PATH/DTYPE/ROWS/CONTEXT/LAYERS` reads the cache of so many layers in turn on one thread: of
+// one layer, from the processor's caches; of 30, from memory.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
@@ -11,8 +14,11 @@
 #include <deque>
 #include <string>
 
+#include "models/batch.h"
 #include "models/cpu/packed_linear.h"
+#include "models/cpu/ragged_attention.h"
 #include "models/cpu/thread_team.h"
+#include "models/kv_cache.h"
 #include "tools/bench/roof.h"
 
 namespace surprisal::bench {
@@ -69,6 +75,70 @@ void at_linear(benchmark::State& state, Shape shape, at::ScalarType dtype) {
                static_cast<double>(2 * copies * shape.out * shape.in * rows));
 }
 
+// Decoding rows of SmolLM2's shape, statistics included.
+void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
+  const int64_t rows = state.range(0), context = state.range(1), layers = state.range(2);
+  ModelConfig config;
+  config.vocab_size = 1;
+  config.head_dim = 64;
+  config.num_attention_heads = 9;
+  config.num_key_value_heads = 3;
+  config.hidden_size = config.num_attention_heads * config.head_dim;
+  config.num_hidden_layers = layers;
+  config.max_position_embeddings = context + 1;
+  KVCache cache(config, rows * KVCache::blocks_for(context), dtype, at::kCPU);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    cache.keys(layer).normal_();
+    cache.values(layer).normal_();
+  }
+  const TokenId token = 0;
+  std::vector<ModelRow> decoding;
+  for (int64_t row = 0; row < rows; ++row) {
+    const KVCache::SequenceId sequence = cache.create();
+    cache.reserve(sequence, context - 1);
+    cache.advance(sequence, context - 1);
+    decoding.push_back({.sequence = sequence, .tokens = {&token, 1}});
+  }
+  const ForwardRequest request{.attention_statistics = true};
+  const Batch batch = make_batch(decoding, cache, request, config);
+  const AttentionOutput output = make_attention_output(request, config, batch, at::kCPU);
+  const at::Tensor q = at::randn({rows, config.hidden_size}), out = at::empty_like(q);
+  RaggedAttention ragged(config, path, 1);
+  ragged.plan(batch, 0, rows, true, false);
+  for (auto _ : state) {
+    for (int64_t i = 0; i < layers; ++i) {
+      const RaggedAttention::Layer layer{
+          .q = q.const_data_ptr<float>(),
+          .q_stride = q.size(1),
+          .cache = dtype == at::kFloat ? CacheType::kFloat32 : CacheType::kBfloat16,
+          .keys = cache.keys(i).const_data_ptr(),
+          .values = cache.values(i).const_data_ptr(),
+          .block_stride = cache.values(i).stride(0),
+          .out = out.mutable_data_ptr<float>(),
+          .out_stride = out.size(1),
+          .per_head = output.per_head.mutable_data_ptr<float>(),
+          .per_layer = output.per_layer.mutable_data_ptr<float>(),
+          .per_head_stride = output.per_head.stride(0),
+          .per_layer_stride = output.per_layer.stride(0)};
+      for (int64_t piece = 0; piece < ragged.attend_pieces(); ++piece) {
+        ragged.attend(layer, piece, 0);
+      }
+      if (state.range(3) == 0) continue;
+      for (int64_t piece = 0; piece < ragged.merge_pieces(); ++piece) ragged.merge(layer, piece);
+      for (int64_t piece = 0; piece < ragged.compare_pieces(layer); ++piece) {
+        ragged.compare(layer, piece);
+      }
+      for (int64_t piece = 0; piece < ragged.finish_pieces(layer); ++piece) {
+        ragged.finish(layer, piece);
+      }
+    }
+  }
+  const int64_t numbers = 2 * config.num_key_value_heads * config.head_dim;
+  const int64_t multiplications = 2 * config.hidden_size;
+  set_counters(state, static_cast<double>(layers * rows * context * numbers * cache_bytes(dtype == at::kFloat ? CacheType::kFloat32 : CacheType::kBfloat16)),
+               static_cast<double>(2 * layers * rows * context * multiplications));
+}
+
 void team_wait(benchmark::State& state) {
   ThreadTeam team(static_cast<int>(state.range(0)));
   constexpr int kWaits = 1000;
@@ -99,6 +169,16 @@ void register_all() {
     for (const int64_t n : {1, 2, 4, 8, 16, 64, 256}) b->Arg(n);
     b->Unit(benchmark::kMillisecond);
   };
+  for (const CpuPath path : available_cpu_paths()) {
+    for (const at::ScalarType dtype : {at::kBFloat16, at::kFloat}) {
+      if (path == CpuPath::kPortable) continue;
+      benchmark::RegisterBenchmark(
+          ("attention/" + std::string(cpu_path_name(path)) + "/" + c10::toString(dtype)).c_str(),
+          attention, path, dtype)
+          ->ArgsProduct({{1, 16}, {160, 544}, {1, 30}, {0, 1}})
+          ->Unit(benchmark::kMicrosecond);
+    }
+  }
   for (const Shape& shape : kShapes) {
     for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
       const std::string name = std::string(shape.name) + "/" + c10::toString(dtype);
