@@ -79,7 +79,7 @@ class Fetcher {
 
   HWY_INLINE void fetch(int lines) {
     for (int i = 0; i < lines; ++i) {
-      if (line_ == end_) {
+      if (line_ >= end_) {
         if (left_ == 0) return;
         --left_;
         line_ = static_cast<const std::byte*>(*blocks_++);
@@ -93,7 +93,7 @@ class Fetcher {
  private:
   const void* const* blocks_;
   int64_t left_;
-  int64_t block_bytes_;  // a multiple of kLineBytes
+  int64_t block_bytes_;
   const std::byte *line_ = nullptr, *end_ = nullptr;
 };
 
@@ -254,8 +254,7 @@ void weigh(const ChunkCall& call, const Weighing& part, Fetcher& fetcher) {
 template <class Stored, int R>
 void chunk_of(const ChunkCall& call) {
   Fetcher fetcher(call);
-  call.transposed ? score<Stored, R, true>(call, fetcher)
-                  : score<Stored, R, false>(call, fetcher);
+  call.transposed ? score<Stored, R, true>(call, fetcher) : score<Stored, R, false>(call, fetcher);
   for (int r = 0; r < R; ++r) {
     const bool all = call.begin[r] == 0 && call.end[r] == kChunkKeys;
     const auto kernel = call.statistics ? (all ? soften<true, true> : soften<true, false>)

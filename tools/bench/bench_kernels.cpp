@@ -5,8 +5,8 @@
 //
 //   bench_kernels --benchmark_filter='linear/.*/1/' --benchmark_min_time=0.2
 //
-// `attention/PATH/DTYPE/ROWS/CONTEXT/LAYERS` reads the cache of so many layers in turn on one thread: of
-// one layer, from the processor's caches; of 30, from memory.
+// `attention/PATH/DTYPE/ROWS/CONTEXT/LAYERS` reads the cache of so many layers in turn on one
+// thread: of one layer, from the processor's caches; of 30, from memory.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
@@ -135,7 +135,10 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
   }
   const int64_t numbers = 2 * config.num_key_value_heads * config.head_dim;
   const int64_t multiplications = 2 * config.hidden_size;
-  set_counters(state, static_cast<double>(layers * rows * context * numbers * cache_bytes(dtype == at::kFloat ? CacheType::kFloat32 : CacheType::kBfloat16)),
+  set_counters(state,
+               static_cast<double>(
+                   layers * rows * context * numbers *
+                   cache_bytes(dtype == at::kFloat ? CacheType::kFloat32 : CacheType::kBfloat16)),
                static_cast<double>(2 * layers * rows * context * multiplications));
 }
 
