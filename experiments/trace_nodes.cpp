@@ -25,12 +25,12 @@ template <typename T>
 void TraceNodes::Wide<T>::push(const std::vector<T>& values, size_t line) {
   if (line > width || values.size() > lines * line)
     throw Error(ErrorCode::kInternal, "a node's row is wider than its column");
-  for (size_t l = 0; l < lines; ++l) {
-    const size_t begin = std::min(l * line, values.size());
-    const size_t end = std::min(begin + line, values.size());
-    column.push(std::span<const T>(values).subspan(begin, end - begin));
-    for (size_t i = end - begin; i < width; ++i) column.push(filler);
+  std::vector<T> row(lines * width, filler);
+  for (size_t l = 0; l * line < values.size(); ++l) {
+    const size_t begin = l * line, count = std::min(line, values.size() - begin);
+    std::copy_n(values.begin() + begin, count, row.begin() + l * width);
   }
+  column.push(std::span<const T>(row));
 }
 
 TraceNodes::TraceNodes(hdf5::File& file, const TraceOptions& options, int64_t layers, int64_t heads,

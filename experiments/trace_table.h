@@ -42,7 +42,7 @@ class GrowingColumn {
     buffer_.push_back(static_cast<Stored>(value));
     if (buffer_.size() >= kBufferedValues) flush();
   }
-  /// A whole row, or several.
+  /// A whole row, or several: the buffer may be written after any push.
   void push(std::span<const T> values) {
     buffer_.insert(buffer_.end(), values.begin(), values.end());
     if (buffer_.size() >= kBufferedValues) flush();

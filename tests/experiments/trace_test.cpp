@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -122,6 +123,33 @@ TEST_F(TraceTest, SmallerModelsRowsAreFilledUpWithNaN) {
   const auto logits = trace.column("nodes", "logits").read_rows<float>(0, 1);
   EXPECT_THAT((std::vector<float>{logits.begin(), logits.begin() + 3}), ElementsAre(1, -2, 0));
   EXPECT_TRUE(std::isnan(logits[3]));
+}
+
+TEST_F(TraceTest, RowsStayWholeWhenMoreOfThemThanTheBufferHoldsAreWritten) {
+  // 180 rows of 900 values, which a buffer of 65,536 ends amid: what a run of a real model with
+  // `attention: heads` writes in its first seconds.
+  constexpr int64_t kProblems = 60;
+  const std::string path = folder_.file("long.h5");
+  {
+    TraceHeader header{.config_sha256 = "c0", .model_sha256 = "m0"};
+    header.options.attention = TraceOptions::Attention::kHeads;
+    header.layers = header.heads = 30;
+    TraceWriter writer(path, header);
+    for (int64_t problem = 0; problem < kProblems; ++problem)
+      writer.add(example_sample("cell_a", problem), 0, problem, /*heads=*/2);
+    writer.finish({cell_result("cell_a", {})}, "name: x\n", "{}");
+  }
+  const TraceReader trace(path);
+  ASSERT_THAT(trace.column("nodes", "attention_varentropy").shape(),
+              ElementsAre(3 * kProblems, 30, 30));
+  for (int64_t row = 0; row < 3 * kProblems; ++row) {
+    const auto values = trace.column("nodes", "attention_varentropy").read_rows<float>(row, 1);
+    const std::vector<float> seen = {values[0], values[1], values[30], values[31]};
+    ASSERT_THAT(seen, ElementsAre(5, 6, 7, 8)) << row;
+    ASSERT_EQ(std::count_if(values.begin(), values.end(), [](float x) { return std::isnan(x); }),
+              900 - 4)
+        << row;
+  }
 }
 
 TEST_F(TraceTest, TextsAndMetaReadBack) {
