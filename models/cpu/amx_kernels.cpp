@@ -80,8 +80,8 @@ void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t
   }
   int64_t k = 0;
   for (; k + kTilePairs <= pairs; k += kTilePairs) {
-    for (int64_t line = 0; line < fetch_lines; ++line) prefetch_to_l2(fetch + line * 64);
-    fetch += fetch_lines * 64;
+    for (int64_t line = 0; line < fetch_lines; ++line) prefetch_to_l2(fetch + line * kLineBytes);
+    fetch += fetch_lines * kLineBytes;
     multiply_add<kTwo>(weights, x + k, stride);
     weights += kTilePairs * kPairBytes;
   }

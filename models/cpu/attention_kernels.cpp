@@ -97,11 +97,14 @@ class Fetcher {
   const std::byte *line_ = nullptr, *end_ = nullptr;
 };
 
+// Cache lines that a step reads, of V vectors, and so may fetch.
+template <class Stored, int V>
+constexpr int kStepLines = std::max<int>(1, V* kLanes * sizeof(Stored) / kLineBytes);
+
 // scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used).
 template <class Stored, int R, bool kTransposed>
 void score(const ChunkCall& call, Fetcher& fetcher) {
   constexpr int V = vectors_for(R);
-  constexpr int kLines = std::max<int>(1, V * kLanes * sizeof(Stored) / kLineBytes);  // of a step
   for (int64_t first = 0; first * kLanes < call.used; first += V) {
     const Stored* keys[V];
     for (int v = 0; v < V; ++v) {
@@ -113,7 +116,7 @@ void score(const ChunkCall& call, Fetcher& fetcher) {
       for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
     }
     for (int64_t d = 0; d < call.dim; ++d) {
-      fetcher.fetch(kLines);
+      fetcher.fetch(kStepLines<Stored, V>);
       Vector k[V];
       for (int v = 0; v < V; ++v) k[v] = load(keys[v] + d * kBlockKeys);
       for (int r = 0; r < R; ++r) {
@@ -161,7 +164,7 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
   top = hn::MaxOfLanes(d, top);
   Vector total = zero, first = zero, second = zero, abs = zero;
   for (int64_t v = 0; v < vectors; ++v) {
-    fetcher.fetch(kLanes / 4);
+    fetcher.fetch(kLanes / 4);  // keeps memory busy: scores are few and take long
     const Vector s = hn::Load(d, scores + v * kLanes);
     const Vector distance = seen(v, hn::Sub(s, top), zero);
     // Highway's exponential of NaN is 0, which would hide it.
@@ -197,7 +200,6 @@ struct Weighing {
 template <class Stored, int R, int V, bool kPartial>
 HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64_t column,
                               Fetcher& fetcher) {
-  constexpr int kLines = std::max<int>(1, V * kLanes * sizeof(Stored) / kLineBytes);  // of a step
   const Floats d;
   const auto left = static_cast<size_t>(call.dim - column);
   const auto load_some = [&](const auto* from)
@@ -215,7 +217,7 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
     const float* weight = call.scores + part.row * kChunkKeys + key;
     const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
     for (int64_t j = 0; j < keys; ++j) {
-      fetcher.fetch(kLines);
+      fetcher.fetch(kStepLines<Stored, V>);
       Vector x[V];
       for (int v = 0; v < V; ++v) x[v] = load_some(value + v * kLanes);
       for (int r = 0; r < R; ++r) {

@@ -5,8 +5,9 @@
 //
 //   bench_kernels --benchmark_filter='linear/.*/1/' --benchmark_min_time=0.2
 //
-// `attention/PATH/DTYPE/ROWS/CONTEXT/LAYERS` reads the cache of so many layers in turn on one
-// thread: of one layer, from the processor's caches; of 30, from memory.
+// `attention/PATH/DTYPE/ROWS/CONTEXT/LAYERS/WHOLE` reads the cache of so many layers in turn on one
+// thread: of one layer, from the processor's caches; of 30, from memory. WHOLE = 0 leaves out what
+// comes after the sums over chunks: their merging and the statistics across heads.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
@@ -136,9 +137,8 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
   const int64_t numbers = 2 * config.num_key_value_heads * config.head_dim;
   const int64_t multiplications = 2 * config.hidden_size;
   set_counters(state,
-               static_cast<double>(
-                   layers * rows * context * numbers *
-                   cache_bytes(dtype == at::kFloat ? CacheType::kFloat32 : CacheType::kBfloat16)),
+               static_cast<double>(layers * rows * context * numbers *
+                                   static_cast<int64_t>(c10::elementSize(dtype))),
                static_cast<double>(2 * layers * rows * context * multiplications));
 }
 
