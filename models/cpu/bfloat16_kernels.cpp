@@ -118,7 +118,8 @@ void store(const PackedShape& shape, const LinearCall& call, const float* sums, 
     const __m512 bias =
         call.bias == nullptr ? _mm512_setzero_ps() : _mm512_load_ps(call.bias + output);
     for (int64_t r = 0; r < rows; ++r) {
-      float* const to = call.y + (first_row + r) * call.y_stride + output;
+      float* const to =
+          call.y + (first_row + r) * call.y_stride + output - call.first_panel * kPanel;
       __m512 sum = _mm512_add_ps(_mm512_load_ps(sums + r * kPanel + v * kLanes), bias);
       if (call.accumulate) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum);
       _mm512_mask_storeu_ps(to, mask, sum);

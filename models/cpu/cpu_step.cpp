@@ -24,8 +24,9 @@ void lower_to(std::atomic<int64_t>& least, int64_t value) {
   }
 }
 
-PackedLinear::Output output(const RowBuffer& rows) {
-  return {rows.row(0), rows.stride()};
+/// Where a piece of a product lies in rows of all its outputs.
+PackedLinear::Output part(const RowBuffer& rows, const PackedLinear& product, int64_t piece) {
+  return {rows.row(0) + product.outputs_of_piece(piece).first, rows.stride()};
 }
 
 }  // namespace
@@ -43,10 +44,13 @@ CpuStep::CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam
       q_(config.num_attention_heads * config.head_dim),
       k_(config.num_key_value_heads * config.head_dim),
       v_(config.num_key_value_heads * config.head_dim),
-      up_(config.intermediate_size),
       normed_(config.hidden_size, rounding_),
       mixed_(config.num_attention_heads * config.head_dim, rounding_),
-      gate_(config.intermediate_size, rounding_) {}
+      gate_(config.intermediate_size, rounding_),
+      scratch_(static_cast<size_t>(team.size())) {
+  for (Scratch& scratch : scratch_)
+    scratch.row.reserve(padded(std::max(config.hidden_size, config.head_dim)));
+}
 
 void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest& request,
                   StepOutput& result) {
@@ -67,8 +71,12 @@ void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest
   for (int64_t begin = 0; begin < batch.tokens();) {
     const Slab slab = next_slab(batch, begin, keep_all || keep_selected);
     begin = slab.end;
-    for (RowBuffer* rows : {&hidden_, &q_, &k_, &v_, &up_}) rows->reserve(slab.tokens());
+    for (RowBuffer* rows : {&hidden_, &q_, &k_, &v_}) rows->reserve(slab.tokens());
     for (ProductRows* rows : {&normed_, &mixed_, &gate_}) rows->reserve(slab.tokens());
+    for (Scratch& scratch : scratch_) {
+      for (FloatBuffer* part : {&scratch.gate, &scratch.up})
+        part->reserve(slab.tokens() * PackedLinear::kPieceOutputs);
+    }
     attention_.plan(batch, slab.begin, slab.end, keep_selected, keep_all);
     team_.run([&](WorkShare share) {
       embed(slab, share);
@@ -143,12 +151,13 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
   const int64_t rows = slab.tokens(), heads = config_.num_attention_heads;
   const RaggedAttention::Layer attention = attention_layer(index, cache, request, wanted);
 
-  team_.stage(share, rows, [&](int64_t i) { normalise(hidden_.row(i), layer.input_norm, i); });
+  team_.stage(share, rows,
+              [&](int64_t i) { normalise(hidden_.row(i), layer.input_norm, i, share.rank); });
   team_.stage(share, layer.q.pieces() + layer.k.pieces() + layer.v.pieces(), [&](int64_t piece) {
     for (const auto& [product, to] :
          {std::pair{&layer.q, &q_}, std::pair{&layer.k, &k_}, std::pair{&layer.v, &v_}}) {
       if (piece < product->pieces()) {
-        return product->forward_piece(normed_.input(), rows, output(*to), piece);
+        return product->forward_piece(normed_.input(), rows, part(*to, *product, piece), piece);
       }
       piece -= product->pieces();
     }
@@ -158,41 +167,46 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
   team_.stage(share, attention_.attend_pieces(),
               [&](int64_t piece) { attention_.attend(attention, piece, share.rank); });
   team_.stage(share, attention_.merge_pieces(), [&](int64_t piece) {
-    attention_.merge(attention, piece);
-    const int64_t row = piece / heads, begin = piece % heads * config_.head_dim;
-    mixed_.finish(row, begin, begin + config_.head_dim);
+    float* const out = scratch_[static_cast<size_t>(share.rank)].row.data();
+    attention_.merge(attention, piece, out);
+    const int64_t begin = piece % heads * config_.head_dim;
+    mixed_.put(piece / heads, begin, begin + config_.head_dim, out);
   });
   team_.stage(share, layer.o.pieces() + attention_.compare_pieces(attention), [&](int64_t piece) {
     if (piece >= layer.o.pieces()) return attention_.compare(attention, piece - layer.o.pieces());
-    layer.o.forward_piece(mixed_.input(), rows, output(hidden_), piece, PackedLinear::Store::kAdd);
+    layer.o.forward_piece(mixed_.input(), rows, part(hidden_, layer.o, piece), piece,
+                          PackedLinear::Store::kAdd);
   });
   team_.stage(share, rows + attention_.finish_pieces(attention), [&](int64_t piece) {
     if (piece >= rows) return attention_.finish(attention, piece - rows);
-    normalise(hidden_.row(piece), layer.post_attention_norm, piece);
+    normalise(hidden_.row(piece), layer.post_attention_norm, piece, share.rank);
   });
   team_.stage(share, layer.gate_and_up.first.pieces(),
-              [&](int64_t piece) { expand(layer, rows, piece); });
+              [&](int64_t piece) { expand(layer, rows, piece, share.rank); });
   team_.stage(share, layer.down.pieces(), [&](int64_t piece) {
-    layer.down.forward_piece(gate_.input(), rows, output(hidden_), piece,
+    layer.down.forward_piece(gate_.input(), rows, part(hidden_, layer.down, piece), piece,
                              PackedLinear::Store::kAdd);
   });
 }
 
-void CpuStep::expand(const PackedLlama::Layer& layer, int64_t rows, int64_t piece) {
+void CpuStep::expand(const PackedLlama::Layer& layer, int64_t rows, int64_t piece, int rank) {
+  constexpr int64_t kWidth = PackedLinear::kPieceOutputs;
   const auto& [gate, up] = layer.gate_and_up;
-  gate.forward_piece(normed_.input(), rows, gate_.output(), piece);
-  up.forward_piece(normed_.input(), rows, output(up_), piece);
-  const auto [begin, end] = gate.outputs_of_piece(piece);
-  for (int64_t i = 0; i < rows; ++i) {
-    vector_.silu_multiply(gate_.row(i) + begin, up_.row(i) + begin, padded(end - begin));
-    gate_.finish(i, begin, end);
+  const Scratch& scratch = scratch_[static_cast<size_t>(rank)];
+  float *const gates = scratch.gate.data(), *const ups = scratch.up.data();
+  for (const auto& [product, to] : {std::pair{&gate, gates}, std::pair{&up, ups}}) {
+    product->forward_piece(normed_.input(), rows, {to, kWidth}, piece);
   }
+  vector_.silu_multiply(gates, ups, rows * kWidth);
+  const auto [begin, end] = gate.outputs_of_piece(piece);
+  for (int64_t i = 0; i < rows; ++i) gate_.put(i, begin, end, gates + i * kWidth);
 }
 
-void CpuStep::normalise(const float* from, const float* weight, int64_t row) {
+void CpuStep::normalise(const float* from, const float* weight, int64_t row, int rank) {
+  float* const normal = scratch_[static_cast<size_t>(rank)].row.data();
   vector_.rms_norm(from, weight, config_.hidden_size, static_cast<float>(config_.rms_norm_eps),
-                   normed_.row(row));
-  normed_.finish(row, 0, config_.hidden_size);
+                   normal);
+  normed_.put(row, 0, config_.hidden_size, normal);
 }
 
 void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece) {
@@ -229,15 +243,15 @@ void CpuStep::run_head(const Slab& slab, const at::Tensor& logits, WorkShare sha
   const int64_t queries = slab.queries(), vocabulary = config_.vocab_size;
   team_.stage(share, queries, [&](int64_t i) {
     const int64_t token = slab.batch.selected[static_cast<size_t>(slab.first_selected + i)];
-    normalise(hidden_.row(token - slab.begin), model_.final_norm(), i);
+    normalise(hidden_.row(token - slab.begin), model_.final_norm(), i, share.rank);
   });
   float* const to = logits.mutable_data_ptr<float>() + slab.first_selected * vocabulary;
   const PackedLinear& head = model_.head();
   team_.stage(share, head.pieces(), [&](int64_t piece) {
     bool bad = false;
-    head.forward_piece(normed_.input(), queries, {to, vocabulary, &bad}, piece);
-    if (!bad) return;
     const auto [begin, end] = head.outputs_of_piece(piece);
+    head.forward_piece(normed_.input(), queries, {to + begin, vocabulary, &bad}, piece);
+    if (!bad) return;
     for (int64_t i = 0; i < queries; ++i) {
       const float* const row = to + i * vocabulary;
       const auto is_bad = [](float x) { return !(x <= std::numeric_limits<float>::max()); };
@@ -266,8 +280,6 @@ RaggedAttention::Layer CpuStep::attention_layer(int64_t layer, const KVCache& ca
       .keys = cache.keys(layer).const_data_ptr(),
       .values = cache.values(layer).const_data_ptr(),
       .block_stride = cache.values(layer).stride(0),
-      .out = mixed_.row(0),
-      .out_stride = mixed_.stride(),
       .window = config_.attention_windows[static_cast<size_t>(layer)]};
   const int64_t heads = config_.num_attention_heads, layers = config_.num_hidden_layers;
   if (request.attention_statistics) {

@@ -51,9 +51,9 @@ class CpuStep {
                  const ForwardRequest& request, const AttentionOutput& output, WorkShare share);
   void run_head(const Slab& slab, const at::Tensor& logits, WorkShare share);
   /// The wide part of a layer's MLP: silu(gate) * up, a piece of the outputs.
-  void expand(const PackedLlama::Layer& layer, int64_t rows, int64_t piece);
+  void expand(const PackedLlama::Layer& layer, int64_t rows, int64_t piece, int rank);
   /// @param row  of normed_
-  void normalise(const float* from, const float* weight, int64_t row);
+  void normalise(const float* from, const float* weight, int64_t row, int rank);
   /// Rotates one token's queries and key of one key/value head, and writes key and value.
   /// @param piece  tokens of the slab, key/value heads innermost
   void place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece);
@@ -69,8 +69,13 @@ class CpuStep {
   const LinearKernels* const rounding_;  ///< null in float32
   RotaryEmbedding rotary_;
   RaggedAttention attention_;
-  RowBuffer hidden_, q_, k_, v_, up_;
+  RowBuffer hidden_, q_, k_, v_;
   ProductRows normed_, mixed_, gate_;
+  struct Scratch {
+    FloatBuffer row;       ///< values on their way into ProductRows
+    FloatBuffer gate, up;  ///< [tokens][kPieceOutputs]: one piece's outputs stay in a core's cache
+  };
+  std::vector<Scratch> scratch_;         ///< per rank
   RotaryEmbedding::Rotation table_;      ///< of positions 0, 1, 2, ...
   RotaryEmbedding::Rotation dynamic_;    ///< of a batch's tokens, where its lengths enter
   std::vector<const float*> cos_, sin_;  ///< per token of the batch: [D]

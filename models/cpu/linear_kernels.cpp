@@ -154,7 +154,8 @@ void store(const LinearCall& call, const float* sums, int64_t first_row, int64_t
            int64_t output, int64_t width, int64_t columns) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* from = sums + r * width;
-    float* const to = call.y + (first_row + r) * call.y_stride + output;
+    float* const to =
+        call.y + (first_row + r) * call.y_stride + output - call.first_panel * kPanel;
     bool bad = false;
     for (int64_t i = 0; i < columns; ++i) {
       const float sum = call.bias == nullptr ? from[i] : from[i] + call.bias[output + i];

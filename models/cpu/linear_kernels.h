@@ -46,7 +46,7 @@ struct LinearCall {
   const void* weights;  ///< packed, 64-byte aligned
   const float* bias;    ///< [panels * panel] or null
   const float* x;       ///< [rows, in], `x_stride` floats from row to row
-  float* y;             ///< [rows, out], `y_stride` floats from row to row
+  float* y;             ///< [rows, outputs of these panels], `y_stride` floats from row to row
   int64_t x_stride, y_stride, rows;
   int64_t first_panel, last_panel;  ///< [first, last)
   bool accumulate;                  ///< y += instead of y =

@@ -107,7 +107,6 @@ std::pair<int64_t, int64_t> PackedLinear::outputs_of_piece(int64_t piece) const 
 }
 
 int64_t PackedLinear::piece_panels() const {
-  constexpr int64_t kPieceOutputs = 32;  // the widest path's panel, two of AVX2's
   return std::max<int64_t>(1, kPieceOutputs / shape_.panel);
 }
 
@@ -132,6 +131,7 @@ void PackedLinear::run(Input x, int64_t rows, Output y, Panels panels, Store sto
 }
 
 void PackedLinear::forward(Input x, int64_t rows, Output y, WorkShare share, Store store) const {
+  y.data += outputs_of(share).first;
   run(x, rows, y, {share.begin(shape_.panels()), share.end(shape_.panels())}, store);
 }
 

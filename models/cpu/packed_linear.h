@@ -63,8 +63,10 @@ class PackedLinear {
   /// The outputs that forward() computes for a share: [begin, end).
   std::pair<int64_t, int64_t> outputs_of(WorkShare share) const;
 
-  /// The outputs in pieces as small as it pays to deal out.
+  /// The outputs in pieces as small as it pays to deal out, of at most kPieceOutputs.
+  static constexpr int64_t kPieceOutputs = 32;  // the widest path's panel, two of AVX2's
   int64_t pieces() const { return (shape_.panels() + piece_panels() - 1) / piece_panels(); }
+  /// @param y          the piece's outputs alone: its first one at y.data
   void forward_piece(Input x, int64_t rows, Output y, int64_t piece,
                      Store store = Store::kReplace) const;
   std::pair<int64_t, int64_t> outputs_of_piece(int64_t piece) const;

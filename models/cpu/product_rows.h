@@ -1,45 +1,35 @@
 #pragma once
 
-#include <optional>
+#include <algorithm>
 
 #include "models/cpu/float_buffer.h"
 #include "models/cpu/packed_linear.h"
 
 namespace surprisal {
 
-/// Rows of activations that products read: as computed and, where products are in bfloat16, rounded
-/// beside it, once for all products and threads.
+/// Rows of activations that products read, rounded where those are in bfloat16: once for all
+/// products and threads.
 class ProductRows {
  public:
   /// @param rounding  the kernels of products in bfloat16, which must outlive this; null: float32
   ProductRows(int64_t columns, const LinearKernels* rounding)
-      : values_(columns), rounding_(rounding) {
-    if (rounding != nullptr) rounded_.emplace(columns / rounding->inputs_per_float + 1);
-  }
-  void reserve(int64_t rows) {
-    values_.reserve(rows);
-    if (rounded_) rounded_->reserve(rows);
-  }
+      : rows_(rounding == nullptr ? columns : columns / rounding->inputs_per_float + 1),
+        rounding_(rounding) {}
+  void reserve(int64_t rows) { rows_.reserve(rows); }
 
-  float* row(int64_t index) const { return values_.row(index); }
-  int64_t stride() const { return values_.stride(); }
-  PackedLinear::Output output() const { return {values_.row(0), values_.stride()}; }
-
-  /// To be called on every part of a row when it has its final values, before products read it.
+  /// Writes columns [begin, end) of a row.
   /// @param begin  even
-  void finish(int64_t row, int64_t begin, int64_t end) const {
-    if (!rounded_) return;
-    rounding_->round(values_.row(row) + begin, end - begin,
-                     rounded_->row(row) + begin / rounding_->inputs_per_float);
+  void put(int64_t row, int64_t begin, int64_t end, const float* values) const {
+    if (rounding_ == nullptr) {
+      std::copy_n(values, end - begin, rows_.row(row) + begin);
+    } else {
+      rounding_->round(values, end - begin, rows_.row(row) + begin / rounding_->inputs_per_float);
+    }
   }
-  PackedLinear::Input input() const {
-    const RowBuffer& rows = rounded_ ? *rounded_ : values_;
-    return {rows.row(0), rows.stride(), rounded_.has_value()};
-  }
+  PackedLinear::Input input() const { return {rows_.row(0), rows_.stride(), rounding_ != nullptr}; }
 
  private:
-  RowBuffer values_;
-  std::optional<RowBuffer> rounded_;
+  RowBuffer rows_;
   const LinearKernels* rounding_;
 };
 

@@ -150,14 +150,13 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
   }
 }
 
-void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head) {
+void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head, float* out) {
   const Query& query = plan_.queries[static_cast<size_t>(index)];
   const ChunkState* const states = states_.data() + query.record + head;
   SoftmaxState rest;  // all but position 0
   for (int64_t c = 0; c < query.chunks; ++c) {
     rest.m = std::max<double>(rest.m, states[c * heads_].top);
   }
-  float* const out = layer.out + index * layer.out_stride + head * dim_;
   std::fill_n(out, dim_, 0.0f);
   double abs_sum = 0;
   for (int64_t c = 0; c < query.chunks; ++c) {

@@ -34,11 +34,9 @@ class RaggedAttention {
     const float* q;  ///< rotated, of the slab's tokens: [n, H * D]
     int64_t q_stride;
     CacheType cache;
-    const void* keys;      ///< [blocks][K, D, kBlockTokens]
-    const void* values;    ///< [blocks][K, kBlockTokens, D]
-    int64_t block_stride;  ///< from block to block, of both, in numbers
-    float* out;            ///< [n, H * D]
-    int64_t out_stride;
+    const void* keys;           ///< [blocks][K, D, kBlockTokens]
+    const void* values;         ///< [blocks][K, kBlockTokens, D]
+    int64_t block_stride;       ///< from block to block, of both, in numbers
     int64_t window = 0;         ///< newest keys a query sees; 0 = all
     float* per_head = nullptr;  ///< [Q][...][H, kHeadStatistics]
     float* per_layer = nullptr;
@@ -62,8 +60,9 @@ class RaggedAttention {
   void attend(const Layer& layer, int64_t piece, int rank);
   /// A piece is a pair (token of the slab, head), heads innermost.
   int64_t merge_pieces() const { return static_cast<int64_t>(plan_.queries.size()) * heads_; }
-  void merge(const Layer& layer, int64_t piece) {
-    merge_head(layer, piece / heads_, piece % heads_);
+  /// @param out  [D]
+  void merge(const Layer& layer, int64_t piece, float* out) {
+    merge_head(layer, piece / heads_, piece % heads_, out);
   }
   int64_t compare_pieces(const Layer& layer) const;
   void compare(const Layer& layer, int64_t piece);
@@ -82,7 +81,7 @@ class RaggedAttention {
   /// Where an item's blocks of keys, and of values, begin, in bytes; beyond the row's end its last
   /// one.
   std::array<int64_t, kChunkBlocks> block_offsets(const Layer& layer, const Item& item) const;
-  void merge_head(const Layer& layer, int64_t query, int64_t head);
+  void merge_head(const Layer& layer, int64_t query, int64_t head, float* out);
   void compare_heads(const Layer& layer, int64_t comparison);
   /// Where a block's keys or values of one head begin, in bytes.
   int64_t block_offset(const Layer& layer, int64_t block, int64_t kv_head) const {

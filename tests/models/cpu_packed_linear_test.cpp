@@ -158,10 +158,10 @@ TEST_P(PackedLinearTest, PiecesAreTheWholeToTheBit) {
     for (int64_t piece = 0; piece < layer.packed.pieces(); ++piece) {
       const auto [begin, end] = layer.packed.outputs_of_piece(piece);
       EXPECT_EQ(begin, next);
-      EXPECT_LE(end - begin, 32);
+      EXPECT_LE(end - begin, PackedLinear::kPieceOutputs);
       next = end;
       layer.packed.forward_piece({x.const_data_ptr<float>(), in}, 14,
-                                 {y.mutable_data_ptr<float>(), out}, piece);
+                                 {y.mutable_data_ptr<float>() + begin, out}, piece);
     }
     EXPECT_EQ(next, out);
     EXPECT_TRUE(y.equal(forward(layer.packed, x)));

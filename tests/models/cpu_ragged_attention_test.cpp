@@ -179,8 +179,6 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
       .keys = keys.const_data_ptr(),
       .values = values.const_data_ptr(),
       .block_stride = values.stride(0),
-      .out = result.output.mutable_data_ptr<float>(),
-      .out_stride = width,
       .window = input.window,
       .per_head = result.per_head.mutable_data_ptr<float>(),
       .per_layer = result.per_layer.mutable_data_ptr<float>(),
@@ -196,7 +194,9 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
   for (int64_t i = attention.attend_pieces(); i-- > 0;) {
     attention.attend(layer, i, static_cast<int>(i * 7 % 5 % ranks));
   }
-  for (int64_t i = attention.merge_pieces(); i-- > 0;) attention.merge(layer, i);
+  for (int64_t i = attention.merge_pieces(); i-- > 0;) {
+    attention.merge(layer, i, result.output.mutable_data_ptr<float>() + i * input.q.size(2));
+  }
   for (int64_t i = attention.compare_pieces(layer); i-- > 0;) attention.compare(layer, i);
   for (int64_t i = attention.finish_pieces(layer); i-- > 0;) attention.finish(layer, i);
   return result;

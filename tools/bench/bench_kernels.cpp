@@ -115,8 +115,6 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
           .keys = cache.keys(i).const_data_ptr(),
           .values = cache.values(i).const_data_ptr(),
           .block_stride = cache.values(i).stride(0),
-          .out = out.mutable_data_ptr<float>(),
-          .out_stride = out.size(1),
           .per_head = output.per_head.mutable_data_ptr<float>(),
           .per_layer = output.per_layer.mutable_data_ptr<float>(),
           .per_head_stride = output.per_head.stride(0),
@@ -125,7 +123,9 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
         ragged.attend(layer, piece, 0);
       }
       if (state.range(3) == 0) continue;
-      for (int64_t piece = 0; piece < ragged.merge_pieces(); ++piece) ragged.merge(layer, piece);
+      for (int64_t piece = 0; piece < ragged.merge_pieces(); ++piece) {
+        ragged.merge(layer, piece, out.mutable_data_ptr<float>() + piece * config.head_dim);
+      }
       for (int64_t piece = 0; piece < ragged.compare_pieces(layer); ++piece) {
         ragged.compare(layer, piece);
       }
