@@ -6,6 +6,9 @@
 // values. All heads of a group, and neighbouring positions of a prefill, share a tile.
 #include "models/cpu/attention_kernels.h"
 
+#include "models/cpu/bfloat16_attention.h"
+#include "models/cpu/fetcher.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "models/cpu/attention_kernels.cpp"
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
@@ -21,8 +24,6 @@
 #include <bit>
 #include <cstddef>
 #include <utility>
-
-#include "models/cpu/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace surprisal {
@@ -67,42 +68,12 @@ const Stored* stored(const void* numbers) {
   return static_cast<const Stored*>(numbers);
 }
 
-// Fetches what the next call reads, a few cache lines with every step of this one. Blocks lie
-// anywhere in memory, where hardware does not foresee them, and to fetch a chunk takes about as
-// long as to compute with one: whatever is not spread over the whole call comes on top of it.
-class Fetcher {
- public:
-  explicit Fetcher(const ChunkCall& call)
-      : blocks_(call.next),
-        left_(call.next_blocks),
-        block_bytes_(kBlockKeys * call.dim * cache_bytes(call.cache)) {}
-
-  HWY_INLINE void fetch(int lines) {
-    for (int i = 0; i < lines; ++i) {
-      if (line_ >= end_) {
-        if (left_ == 0) return;
-        --left_;
-        line_ = static_cast<const std::byte*>(*blocks_++);
-        end_ = line_ + block_bytes_;
-      }
-      prefetch_to_l2(line_);
-      line_ += kLineBytes;
-    }
-  }
-
- private:
-  const void* const* blocks_;
-  int64_t left_;
-  int64_t block_bytes_;
-  const std::byte *line_ = nullptr, *end_ = nullptr;
-};
-
 // Cache lines that a step reads, of V vectors, and so may fetch.
 template <class Stored, int V>
 constexpr int kStepLines = std::max<int>(1, V* kLanes * sizeof(Stored) / kLineBytes);
 
 // scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used).
-template <class Stored, int R, bool kTransposed>
+template <class Stored, int R>
 void score(const ChunkCall& call, Fetcher& fetcher) {
   constexpr int V = vectors_for(R);
   for (int64_t first = 0; first * kLanes < call.used; first += V) {
@@ -120,8 +91,7 @@ void score(const ChunkCall& call, Fetcher& fetcher) {
       Vector k[V];
       for (int v = 0; v < V; ++v) k[v] = load(keys[v] + d * kBlockKeys);
       for (int r = 0; r < R; ++r) {
-        const float q = kTransposed ? call.q[d * R + r] : call.q[r * call.dim + d];
-        const Vector broadcast = hn::Set(Floats(), q);
+        const Vector broadcast = hn::Set(Floats(), call.q[r * call.dim + d]);
         for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(k[v], broadcast, acc[r][v]);
       }
     }
@@ -190,12 +160,25 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
   return state;
 }
 
+// Turns products with keys into weights, row by row.
+void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
+  for (int r = 0; r < call.rows; ++r) {
+    const bool all = call.begin[r] == 0 && call.end[r] == kChunkKeys;
+    const auto kernel = call.statistics ? (all ? soften<true, true> : soften<true, false>)
+                                        : (all ? soften<false, true> : soften<false, false>);
+    call.states[r] = kernel(call, r, fetcher);
+    if (call.cache == CacheType::kFloat32) continue;
+    call.round(call.scores + r * kChunkKeys, kChunkKeys, call.weights + r * kChunkKeys);
+  }
+}
+
 // Rows and keys of a sum of values: rows [row, row + R), keys [begin, end) of the chunk.
 struct Weighing {
+  const float* weights;  // of the chunk: [rows][kChunkKeys]
   int64_t row, begin, end;
 };
 
-// sums[r][column...] = (begin > 0 ? sums[r][column...] : 0) + sum over keys of scores[r][j] *
+// sums[r][column...] = (begin > 0 ? sums[r][column...] : 0) + sum over keys of weights[r][j] *
 // value[j][column...], V vectors of columns, of which the last may be partial.
 template <class Stored, int R, int V, bool kPartial>
 HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64_t column,
@@ -214,7 +197,7 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
   for (int64_t key = part.begin; key < part.end;) {
     const auto* value =
         stored<Stored>(call.values[key / kBlockKeys]) + key % kBlockKeys * call.dim + column;
-    const float* weight = call.scores + part.row * kChunkKeys + key;
+    const float* weight = part.weights + part.row * kChunkKeys + key;
     const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
     for (int64_t j = 0; j < keys; ++j) {
       fetcher.fetch(kStepLines<Stored, V>);
@@ -256,18 +239,14 @@ void weigh(const ChunkCall& call, const Weighing& part, Fetcher& fetcher) {
 template <class Stored, int R>
 void chunk_of(const ChunkCall& call) {
   Fetcher fetcher(call);
-  call.transposed ? score<Stored, R, true>(call, fetcher) : score<Stored, R, false>(call, fetcher);
-  for (int r = 0; r < R; ++r) {
-    const bool all = call.begin[r] == 0 && call.end[r] == kChunkKeys;
-    const auto kernel = call.statistics ? (all ? soften<true, true> : soften<true, false>)
-                                        : (all ? soften<false, true> : soften<false, false>);
-    call.states[r] = kernel(call, r, fetcher);
-  }
+  score<Stored, R>(call, fetcher);
+  soften_rows(call, fetcher);
+  const float* const weights = call.cache == CacheType::kFloat32 ? call.scores : call.weights;
   // Keys that only some rows see are added to those alone: a weight of 0 would not keep out NaN.
   const int64_t common = *std::min_element(call.end, call.end + R);
-  weigh<Stored, R>(call, {0, 0, common}, fetcher);
+  weigh<Stored, R>(call, {weights, 0, 0, common}, fetcher);
   for (int r = 0; r < R; ++r) {
-    if (call.end[r] > common) weigh<Stored, 1>(call, {r, common, call.end[r]}, fetcher);
+    if (call.end[r] > common) weigh<Stored, 1>(call, {weights, r, common, call.end[r]}, fetcher);
   }
 }
 
@@ -324,6 +303,19 @@ void add_scaled_value(float factor, CacheType type, const void* from, int64_t n,
 constexpr AttentionKernels kAttentionKernels = {kTileRows, chunk, disagreement, add_scaled,
                                                 add_scaled_value};
 
+#if HWY_TARGET == HWY_AVX3
+void chunk_with_dot_products(const ChunkCall& call) {
+  if (call.cache == CacheType::kFloat32) return chunk(call);
+  Fetcher fetcher(call);
+  bfloat16::score(call, fetcher);
+  soften_rows(call, fetcher);
+  bfloat16::weigh(call, fetcher);
+}
+
+constexpr AttentionKernels kWithDotProducts = {kTileRows, chunk_with_dot_products, disagreement,
+                                               add_scaled, add_scaled_value};
+#endif
+
 }  // namespace HWY_NAMESPACE
 }  // namespace surprisal
 HWY_AFTER_NAMESPACE();
@@ -333,7 +325,8 @@ namespace surprisal {
 
 const AttentionKernels& attention_kernels(CpuPath path) {
 #if HWY_TARGETS & HWY_AVX3
-  if (path >= CpuPath::kAvx512) return N_AVX3::kAttentionKernels;
+  if (path >= CpuPath::kAvx512Bf16) return N_AVX3::kWithDotProducts;
+  if (path == CpuPath::kAvx512) return N_AVX3::kAttentionKernels;
 #endif
 #if HWY_TARGETS & HWY_AVX2
   if (path == CpuPath::kAvx2) return N_AVX2::kAttentionKernels;

@@ -14,7 +14,9 @@ inline constexpr int64_t kChunkKeys = 128;
 inline constexpr int64_t kBlockKeys = 16;
 inline constexpr int64_t kChunkBlocks = kChunkKeys / kBlockKeys;
 
-/// How keys and values lie in the cache. The arithmetic is float32.
+/// How keys and values lie in the cache. Over one in bfloat16 both products take their other input,
+/// queries and weights w, rounded to bfloat16 as well, and sum in float32; statistics see the
+/// weights as they were.
 enum class CacheType : uint8_t { kFloat32, kBfloat16 };
 constexpr int64_t cache_bytes(CacheType type) {
   return type == CacheType::kFloat32 ? 4 : 2;
@@ -34,12 +36,12 @@ struct ChunkState {
 struct ChunkCall {
   int64_t rows;    ///< <= AttentionKernels::tile_rows
   int64_t dim;     ///< D
-  const float* q;  ///< [rows][D], or [D][rows]
-  bool transposed;
-  float scale;  ///< of the scores
+  const float* q;  ///< [rows][D]; for a cache in bfloat16 each as `round` leaves it
+  float scale;     ///< of the scores
   CacheType cache;
-  const void* keys[kChunkBlocks] = {};    ///< each [D][kBlockKeys]
-  const void* values[kChunkBlocks] = {};  ///< each [kBlockKeys][D]
+  void (*round)(const float* x, int64_t n, float* to);  ///< LinearKernels::round
+  const void* keys[kChunkBlocks] = {};                  ///< each [D][kBlockKeys]
+  const void* values[kChunkBlocks] = {};                ///< each [kBlockKeys][D]
   /// Blocks of keys and of values that the next call reads, to be fetched in the meantime.
   const void* next[2 * kChunkBlocks] = {};
   int64_t next_blocks = 0;
@@ -48,6 +50,7 @@ struct ChunkCall {
   const int32_t* end;
   bool statistics;     ///< moments and abs_sum too
   float* scores;       ///< scratch and out: [rows][kChunkKeys], w; 0 where not seen
+  float* weights;      ///< scratch for a cache in bfloat16: [rows][kChunkKeys], w rounded
   ChunkState* states;  ///< out: [rows]
   float* sums;         ///< out: [rows][dim], sum of w * value
 };

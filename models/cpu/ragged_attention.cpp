@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "lib/attention_statistics.h"
+#include "models/cpu/linear_kernels.h"
 #include "models/kv_cache.h"
 #include "models/softmax_state.h"
 
@@ -36,10 +37,12 @@ RaggedAttention::RaggedAttention(const ModelConfig& config, CpuPath path, int ra
       dim_(config.head_dim),
       scale_(static_cast<float>(1 / std::sqrt(static_cast<double>(config.head_dim)))),
       kernels_(attention_kernels(path)),
+      round_(linear_kernels(path).round),
       scratch_(static_cast<size_t>(ranks)) {
   for (Scratch& scratch : scratch_) {
     scratch.q.reserve(dim_ * kernels_.tile_rows);
-    scratch.scores.reserve(kChunkKeys * kernels_.tile_rows);
+    for (FloatBuffer* part : {&scratch.scores, &scratch.weights})
+      part->reserve(kChunkKeys * kernels_.tile_rows);
     scratch.sums.reserve(dim_ * kernels_.tile_rows);
   }
 }
@@ -95,10 +98,9 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
     ends[static_cast<size_t>(r)] = static_cast<int32_t>(end);
     used = std::max(used, end);
     anything_seen |= begin < end || begin + offset == 1;
-    if (alone) continue;
-    const float* q = layer.q + index * layer.q_stride + (head + r % item.heads) * dim_;
-    float* const tile = scratch.q.data() + r;
-    for (int64_t d = 0; d < dim_; ++d) tile[d * rows] = q[d];
+    const float* const q = layer.q + index * layer.q_stride + (head + r % item.heads) * dim_;
+    float* const to = scratch.q.data() + r * dim_;
+    layer.cache == CacheType::kFloat32 ? void(std::copy_n(q, dim_, to)) : round_(q, dim_, to);
   }
   // The heads of a single query lie in the records as in a tile, so that the kernel writes there.
   const Query& first = plan_.queries[static_cast<size_t>(item.query[0])];
@@ -106,16 +108,17 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
   ChunkCall call{
       .rows = rows,
       .dim = dim_,
-      .q = alone ? layer.q + item.query[0] * layer.q_stride + head * dim_ : scratch.q.data(),
-      .transposed = !alone,
+      .q = scratch.q.data(),
       .scale = scale_,
       .cache = layer.cache,
+      .round = round_,
       .used = used,
       .begin = begins.data(),
       .end = ends.data(),
       .statistics = layer.compares(),
       .scores = alone && first.kept >= 0 ? weights_.data() + (first.kept + place) * kChunkKeys
                                          : scratch.scores.data(),
+      .weights = scratch.weights.data(),
       .states = states.data(),
       .sums = alone ? sums_.data() + (first.record + place) * dim_ : scratch.sums.data()};
   const auto offsets = block_offsets(layer, item);

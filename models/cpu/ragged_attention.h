@@ -95,6 +95,7 @@ class RaggedAttention {
   const int64_t heads_, kv_heads_, group_, dim_;
   const float scale_;
   const AttentionKernels& kernels_;
+  void (*const round_)(const float* x, int64_t n, float* to);
 
   AttentionPlan plan_;
   std::vector<ChunkState> states_;      ///< [records]
@@ -104,7 +105,7 @@ class RaggedAttention {
   std::vector<HeadSummary> summaries_;  ///< [queries][H]
   std::vector<std::array<double, 3>> disagreements_;  ///< [comparisons]
   struct Scratch {
-    FloatBuffer q, scores, sums;
+    FloatBuffer q, scores, weights, sums;
   };
   std::vector<Scratch> scratch_;  ///< per rank
 };
