@@ -16,7 +16,8 @@ void AttentionPlan::make(const Batch& of, int64_t begin, int64_t end, bool keep_
   queries.clear();
   items.clear();
   compared.clear();
-  comparisons.assign(1, 0);
+  comparisons.clear();
+  groups_.clear();
   records = kept = 0;
   add_queries(begin, end, keep_selected, keep_all, heads.all);
   int64_t most_chunks = 0;
@@ -29,20 +30,32 @@ void AttentionPlan::make(const Batch& of, int64_t begin, int64_t end, bool keep_
     }
     add_items(chunk, present, heads, tile_rows);
   }
-  spread_items(ranks);
+  groups_.push_back({items.size(), comparisons.size()});
+  spread(ranks);
 }
 
 // A row's last chunk, shorter than the others, came at the end of the list.
-void AttentionPlan::spread_items(size_t ranks) {
-  spread_.clear();
+void AttentionPlan::spread(size_t ranks) {
+  spread_items_.clear();
+  spread_comparisons_.clear();
+  const auto append = [](const auto& from, size_t begin, size_t end, auto& to) {
+    to.insert(to.end(), from.begin() + static_cast<ptrdiff_t>(begin),
+              from.begin() + static_cast<ptrdiff_t>(end));
+  };
   for (size_t first = 0; first < ranks; ++first) {
-    for (size_t i = first; i < items.size(); i += ranks) spread_.push_back(items[i]);
+    for (size_t g = first; g + 1 < groups_.size(); g += ranks) {
+      const Group &begin = groups_[g], &end = groups_[g + 1];
+      append(items, begin.items, end.items, spread_items_);
+      append(comparisons, begin.comparisons, end.comparisons, spread_comparisons_);
+    }
   }
-  items.swap(spread_);
+  items.swap(spread_items_);
+  comparisons.swap(spread_comparisons_);
 }
 
 void AttentionPlan::add_queries(int64_t begin, int64_t end, bool keep_selected, bool keep_all,
                                 int64_t heads) {
+  int64_t compared_chunks = 0;
   auto selected = std::lower_bound(batch->selected.begin(), batch->selected.end(), begin);
   for (size_t r = 0; r < batch->rows.size(); ++r) {
     const AttentionRow& row = batch->rows[r];
@@ -62,7 +75,8 @@ void AttentionPlan::add_queries(int64_t begin, int64_t end, bool keep_selected, 
       }
       if (compares) {
         compared.push_back(static_cast<int32_t>(queries.size()));
-        comparisons.push_back(comparisons.back() + query.chunks);
+        query.compared = compared_chunks;
+        compared_chunks += query.chunks;
       }
       queries.push_back(query);
     }
@@ -88,6 +102,10 @@ void AttentionPlan::add_items(int64_t chunk, std::vector<int32_t>& present, Head
   const int32_t tile_heads = std::min(group, rows), most = rows / tile_heads;
   for (size_t begin = 0, end = 0; begin < present.size(); begin = end) {
     while (end < present.size() && share_keys(present[begin], present[end])) ++end;
+    groups_.push_back({items.size(), comparisons.size()});
+    for (size_t i = begin; i < end; ++i) {
+      if (query(present[i]).compared >= 0) comparisons.push_back({present[i], chunk});
+    }
     for (int32_t kv_head = 0; kv_head < heads.kv; ++kv_head) {
       for (int32_t head = 0; head < group; head += tile_heads) {
         for (size_t next = begin; next < end;) {

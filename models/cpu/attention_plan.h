@@ -24,8 +24,9 @@ struct AttentionPlan {
     int64_t position = 0;
     int64_t selected = -1;  ///< index among the batch's selected queries, or -1
     int64_t chunks = 0;
-    int64_t record = 0;  ///< of (chunk 0, head 0); (c, h) is c * H + h further
-    int64_t kept = -1;   ///< the same among kept weights, or -1
+    int64_t record = 0;     ///< of (chunk 0, head 0); (c, h) is c * H + h further
+    int64_t kept = -1;      ///< the same among kept weights, or -1
+    int64_t compared = -1;  ///< number of its first chunk's comparison, or -1
   };
   /// Queries that share one chunk's keys: neighbours in a row, or rows with a common prefix.
   struct Item {
@@ -34,6 +35,12 @@ struct AttentionPlan {
     int32_t kv_head, first_head, heads;  ///< heads [first_head, + heads) of the group
     int32_t queries = 0;
     std::array<int32_t, kMaxRows> query = {};
+  };
+
+  /// The heads of one query are compared chunk by chunk.
+  struct Comparison {
+    int32_t query;
+    int64_t chunk;
   };
 
   /// Plans for tokens [begin, end) of the batch, which must outlive the step.
@@ -45,9 +52,9 @@ struct AttentionPlan {
   const Batch* batch = nullptr;
   std::vector<Query> queries;
   std::vector<Item> items;
-  std::vector<int32_t> compared;     ///< queries whose heads are compared
-  std::vector<int64_t> comparisons;  ///< prefix sums of their chunks
-  int64_t records = 0, kept = 0;     ///< in all
+  std::vector<int32_t> compared;        ///< queries whose heads are compared
+  std::vector<Comparison> comparisons;  ///< in the items' order, so that weights lie near
+  int64_t records = 0, kept = 0;        ///< in all
 
   const AttentionRow& row_of(const Query& query) const {
     return batch->rows[static_cast<size_t>(query.row)];
@@ -59,9 +66,16 @@ struct AttentionPlan {
   void add_queries(int64_t begin, int64_t end, bool keep_selected, bool keep_all, int64_t heads);
   /// @param present  the queries that reach into the chunk
   void add_items(int64_t chunk, std::vector<int32_t>& present, Heads heads, int64_t tile_rows);
-  /// Orders the items so that each rank's part of them is every `ranks`-th.
-  void spread_items(size_t ranks);
-  std::vector<Item> spread_;
+  /// Orders items and comparisons so that each rank's part of them is every `ranks`-th group.
+  void spread(size_t ranks);
+  /// Where what belongs to some queries and one chunk begins: read from the same blocks, and
+  /// written where the other is read.
+  struct Group {
+    size_t items, comparisons;
+  };
+  std::vector<Group> groups_;
+  std::vector<Item> spread_items_;
+  std::vector<Comparison> spread_comparisons_;
 };
 
 }  // namespace surprisal

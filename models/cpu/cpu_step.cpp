@@ -172,17 +172,21 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
     const int64_t begin = piece % heads * config_.head_dim;
     mixed_.put(piece / heads, begin, begin + config_.head_dim, out);
   });
-  team_.stage(share, layer.o.pieces() + attention_.compare_pieces(attention), [&](int64_t piece) {
-    if (piece >= layer.o.pieces()) return attention_.compare(attention, piece - layer.o.pieces());
+  team_.stage(share, layer.o.pieces(), [&](int64_t piece) {
     layer.o.forward_piece(mixed_.input(), rows, part(hidden_, layer.o, piece), piece,
                           PackedLinear::Store::kAdd);
   });
-  team_.stage(share, rows + attention_.finish_pieces(attention), [&](int64_t piece) {
-    if (piece >= rows) return attention_.finish(attention, piece - rows);
-    normalise(hidden_.row(piece), layer.post_attention_norm, piece, share.rank);
+  const int64_t comparisons = attention_.compare_pieces(attention);
+  team_.stage(share, comparisons + rows, [&](int64_t piece) {
+    if (piece < comparisons) return attention_.compare(attention, piece);
+    const int64_t row = piece - comparisons;
+    normalise(hidden_.row(row), layer.post_attention_norm, row, share.rank);
   });
-  team_.stage(share, layer.gate_and_up.first.pieces(),
-              [&](int64_t piece) { expand(layer, rows, piece, share.rank); });
+  const int64_t expansions = layer.gate_and_up.first.pieces();
+  team_.stage(share, expansions + attention_.finish_pieces(attention), [&](int64_t piece) {
+    if (piece >= expansions) return attention_.finish(attention, piece - expansions);
+    expand(layer, rows, piece, share.rank);
+  });
   team_.stage(share, layer.down.pieces(), [&](int64_t piece) {
     layer.down.forward_piece(gate_.input(), rows, part(hidden_, layer.down, piece), piece,
                              PackedLinear::Store::kAdd);

@@ -12,6 +12,12 @@
 namespace surprisal {
 namespace {
 
+/// The path of attention's products. Processors with AMX issue dot products at half the rate of
+/// multiply-adds, and the rows of an item are too few for tiles.
+CpuPath products_path(CpuPath path) {
+  return path == CpuPath::kAmx ? CpuPath::kAvx512 : path;
+}
+
 static_assert(kBlockKeys == KVCache::kBlockTokens && kChunkKeys % kBlockKeys == 0);
 
 /// Sum over heads of |x - mean|.
@@ -36,8 +42,8 @@ RaggedAttention::RaggedAttention(const ModelConfig& config, CpuPath path, int ra
       group_(heads_ / kv_heads_),
       dim_(config.head_dim),
       scale_(static_cast<float>(1 / std::sqrt(static_cast<double>(config.head_dim)))),
-      kernels_(attention_kernels(path)),
-      round_(linear_kernels(path).round),
+      kernels_(attention_kernels(products_path(path))),
+      round_(linear_kernels(products_path(path)).round),
       scratch_(static_cast<size_t>(ranks)) {
   for (Scratch& scratch : scratch_) {
     scratch.q.reserve(dim_ * kernels_.tile_rows);
@@ -61,7 +67,7 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
   weights_.reserve(plan_.kept * kChunkKeys);
   for (FloatBuffer& factors : factors_) factors.reserve(plan_.kept);
   summaries_.resize(plan_.queries.size() * static_cast<size_t>(heads_));
-  disagreements_.resize(static_cast<size_t>(plan_.comparisons.back()));
+  disagreements_.resize(plan_.comparisons.size());
 }
 
 std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& layer,
@@ -236,7 +242,7 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
 
 int64_t RaggedAttention::compare_pieces(const Layer& layer) const {
   const auto mapped = layer.maps != nullptr ? static_cast<int64_t>(plan_.queries.size()) : 0;
-  return mapped + (layer.compares() ? plan_.comparisons.back() : 0);
+  return mapped + (layer.compares() ? static_cast<int64_t>(plan_.comparisons.size()) : 0);
 }
 
 void RaggedAttention::compare(const Layer& layer, int64_t piece) {
@@ -247,13 +253,11 @@ void RaggedAttention::compare(const Layer& layer, int64_t piece) {
 }
 
 void RaggedAttention::compare_heads(const Layer& layer, int64_t comparison) {
-  const auto next =
-      std::upper_bound(plan_.comparisons.begin(), plan_.comparisons.end(), comparison);
-  const auto compared = static_cast<size_t>(next - plan_.comparisons.begin() - 1);
-  const Query& query = plan_.queries[static_cast<size_t>(plan_.compared[compared])];
-  const int64_t at = query.kept + (comparison - plan_.comparisons[compared]) * heads_;
+  const auto& [index, chunk] = plan_.comparisons[static_cast<size_t>(comparison)];
+  const Query& query = plan_.queries[static_cast<size_t>(index)];
+  const int64_t at = query.kept + chunk * heads_;
   DisagreementCall call{.heads = heads_, .weights = weights_.data() + at * kChunkKeys};
-  std::array<double, 3>& result = disagreements_[static_cast<size_t>(comparison)];
+  std::array<double, 3>& result = disagreements_[static_cast<size_t>(query.compared + chunk)];
   float sums[2];
   call.factors[0] = factors_[0].data() + at;
   call.factors[1] = factors_[1].data() + at;
@@ -270,13 +274,12 @@ int64_t RaggedAttention::finish_pieces(const Layer& layer) const {
 }
 
 void RaggedAttention::finish(const Layer& layer, int64_t piece) {
-  const auto at = static_cast<size_t>(piece);
-  const auto index = static_cast<size_t>(plan_.compared[at]);
+  const auto index = static_cast<size_t>(plan_.compared[static_cast<size_t>(piece)]);
   const Query& query = plan_.queries[index];
   const std::span<const HeadSummary> heads(&summaries_[index * static_cast<size_t>(heads_)],
                                            static_cast<size_t>(heads_));
   std::array<double, 3> total{};
-  for (int64_t c = plan_.comparisons[at]; c < plan_.comparisons[at + 1]; ++c) {
+  for (int64_t c = query.compared; c < query.compared + query.chunks; ++c) {
     for (size_t j = 0; j < total.size(); ++j) total[j] += disagreements_[static_cast<size_t>(c)][j];
   }
   const auto count = static_cast<double>(heads_);
