@@ -68,8 +68,8 @@ struct AttentionPlan {
   void add_items(int64_t chunk, std::vector<int32_t>& present, Heads heads, int64_t tile_rows);
   /// Orders items and comparisons so that each rank's part of them is every `ranks`-th group.
   void spread(size_t ranks);
-  /// Where what belongs to some queries and one chunk begins: read from the same blocks, and
-  /// written where the other is read.
+  /// Where the items and comparisons of queries that share a chunk's keys begin. One rank takes them
+  /// all: they read the same blocks, and comparisons the weights that items leave.
   struct Group {
     size_t items, comparisons;
   };
