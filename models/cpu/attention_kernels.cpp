@@ -271,6 +271,7 @@ void disagreement(const DisagreementCall& call, float (&sums)[2]) {
   for (int64_t v = 0; v < kChunkVectors; ++v) {
     Vector mean[2] = {hn::Zero(d), hn::Zero(d)};
     for (int64_t h = 0; h < call.heads; ++h) {
+      prefetch_to_l2(call.next + h * kChunkKeys + v * kLanes);
       const Vector w = hn::LoadU(d, call.weights + h * kChunkKeys + v * kLanes);
       for (int i = 0; i < 2; ++i) {
         mean[i] = hn::MulAdd(w, hn::Set(d, call.factors[i][h]), mean[i]);

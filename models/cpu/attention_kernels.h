@@ -60,6 +60,7 @@ struct ChunkCall {
 struct DisagreementCall {
   int64_t heads;
   const float* weights;          ///< [heads][kChunkKeys]
+  const float* next;             ///< those of the next call, to be fetched in the meantime
   const float* factors[2] = {};  ///< [heads] each: two readings of the same weights
 };
 

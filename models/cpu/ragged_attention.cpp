@@ -256,7 +256,14 @@ void RaggedAttention::compare_heads(const Layer& layer, int64_t comparison) {
   const auto& [index, chunk] = plan_.comparisons[static_cast<size_t>(comparison)];
   const Query& query = plan_.queries[static_cast<size_t>(index)];
   const int64_t at = query.kept + chunk * heads_;
-  DisagreementCall call{.heads = heads_, .weights = weights_.data() + at * kChunkKeys};
+  const auto weights_of = [&](const AttentionPlan::Comparison& of) {
+    const int64_t kept = plan_.queries[static_cast<size_t>(of.query)].kept;
+    return weights_.data() + (kept + of.chunk * heads_) * kChunkKeys;
+  };
+  const size_t next = std::min(static_cast<size_t>(comparison) + 1, plan_.comparisons.size() - 1);
+  DisagreementCall call{.heads = heads_,
+                        .weights = weights_.data() + at * kChunkKeys,
+                        .next = weights_of(plan_.comparisons[next])};
   std::array<double, 3>& result = disagreements_[static_cast<size_t>(query.compared + chunk)];
   float sums[2];
   call.factors[0] = factors_[0].data() + at;
