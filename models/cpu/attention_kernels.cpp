@@ -305,6 +305,8 @@ constexpr AttentionKernels kAttentionKernels = {kTileRows, chunk, disagreement, 
                                                 add_scaled_value};
 
 #if HWY_TARGET == HWY_AVX3
+static_assert(kTileRows <= bfloat16::kAttentionRows);
+
 void chunk_with_dot_products(const ChunkCall& call) {
   if (call.cache == CacheType::kFloat32) return chunk(call);
   Fetcher fetcher(call);

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 // Highway 1.0 has no target with these instructions.
@@ -14,8 +15,15 @@ namespace surprisal::bfloat16 {
 namespace {
 
 constexpr int kLanes = 16;
-constexpr int kMaxRows = 12;
 static_assert(kBlockKeys == kLanes);
+// Of a block's keys in two neighbouring dimensions, words 2 i and 2 i + 1 become those of key i.
+alignas(64) constexpr auto kInterleave = [] {
+  std::array<uint16_t, 2 * kLanes> order{};
+  for (size_t i = 0; i < order.size(); ++i) {
+    order[i] = static_cast<uint16_t>(i / 2 + i % 2 * kLanes);
+  }
+  return order;
+}();
 // Accumulators of a row, so that those of all rows stay in registers.
 constexpr int vectors_for(int rows) {
   return rows <= 6 ? 4 : 2;
@@ -31,13 +39,7 @@ HWY_INLINE __m512bh broadcast(const float* pair) {
 template <int R>
 void score_rows(const ChunkCall& call, Fetcher& fetcher) {
   constexpr int V = vectors_for(R);
-  // Words 2 i and 2 i + 1 become those of key i in two neighbouring dimensions.
-  alignas(64) uint16_t order[2 * kLanes];
-  for (int i = 0; i < kLanes; ++i) {
-    order[2 * i] = static_cast<uint16_t>(i);
-    order[2 * i + 1] = static_cast<uint16_t>(kLanes + i);
-  }
-  const __m512i interleave = _mm512_load_si512(order);
+  const __m512i interleave = _mm512_load_si512(kInterleave.data());
   for (int64_t first = 0; first * kBlockKeys < call.used; first += V) {
     const uint16_t* keys[V];
     for (int v = 0; v < V; ++v) keys[v] = static_cast<const uint16_t*>(call.keys[first + v]);
@@ -152,7 +154,7 @@ struct Kernels<std::integer_sequence<int, R...>> {
   static constexpr Score kScore[] = {score_rows<R + 1>...};
   static constexpr Weigh kWeigh[] = {weigh_rows<R + 1>...};
 };
-using OfRows = Kernels<std::make_integer_sequence<int, kMaxRows>>;
+using OfRows = Kernels<std::make_integer_sequence<int, kAttentionRows>>;
 
 }  // namespace
 
