@@ -174,7 +174,6 @@ void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
 
 // Rows and keys of a sum of values: rows [row, row + R), keys [begin, end) of the chunk.
 struct Weighing {
-  const float* weights;  // of the chunk: [rows][kChunkKeys]
   int64_t row, begin, end;
 };
 
@@ -197,7 +196,7 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
   for (int64_t key = part.begin; key < part.end;) {
     const auto* value =
         stored<Stored>(call.values[key / kBlockKeys]) + key % kBlockKeys * call.dim + column;
-    const float* weight = part.weights + part.row * kChunkKeys + key;
+    const float* weight = call.weights + part.row * kChunkKeys + key;
     const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
     for (int64_t j = 0; j < keys; ++j) {
       fetcher.fetch(kStepLines<Stored, V>);
@@ -241,12 +240,11 @@ void chunk_of(const ChunkCall& call) {
   Fetcher fetcher(call);
   score<Stored, R>(call, fetcher);
   soften_rows(call, fetcher);
-  const float* const weights = call.cache == CacheType::kFloat32 ? call.scores : call.weights;
   // Keys that only some rows see are added to those alone: a weight of 0 would not keep out NaN.
   const int64_t common = *std::min_element(call.end, call.end + R);
-  weigh<Stored, R>(call, {weights, 0, 0, common}, fetcher);
+  weigh<Stored, R>(call, {0, 0, common}, fetcher);
   for (int r = 0; r < R; ++r) {
-    if (call.end[r] > common) weigh<Stored, 1>(call, {weights, r, common, call.end[r]}, fetcher);
+    if (call.end[r] > common) weigh<Stored, 1>(call, {r, common, call.end[r]}, fetcher);
   }
 }
 

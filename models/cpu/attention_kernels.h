@@ -50,7 +50,7 @@ struct ChunkCall {
   const int32_t* end;
   bool statistics;     ///< moments and abs_sum too
   float* scores;       ///< scratch and out: [rows][kChunkKeys], w; 0 where not seen
-  float* weights;      ///< scratch for a cache in bfloat16: [rows][kChunkKeys], w rounded
+  float* weights;      ///< what values meet: `scores`; for a cache in bfloat16 scratch, w rounded
   ChunkState* states;  ///< out: [rows]
   float* sums;         ///< out: [rows][dim], sum of w * value
 };

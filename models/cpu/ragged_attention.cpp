@@ -124,9 +124,10 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
       .statistics = layer.compares(),
       .scores = alone && first.kept >= 0 ? weights_.data() + (first.kept + place) * kChunkKeys
                                          : scratch.scores.data(),
-      .weights = scratch.weights.data(),
+      .weights = nullptr,
       .states = states.data(),
       .sums = alone ? sums_.data() + (first.record + place) * dim_ : scratch.sums.data()};
+  call.weights = layer.cache == CacheType::kFloat32 ? call.scores : scratch.weights.data();
   const auto offsets = block_offsets(layer, item);
   for (size_t b = 0; b < offsets.size(); ++b) {
     call.keys[b] = at_byte(layer.keys, offsets[b]);
@@ -254,17 +255,17 @@ void RaggedAttention::compare(const Layer& layer, int64_t piece) {
 
 void RaggedAttention::compare_heads(const Layer& layer, int64_t comparison) {
   const auto& [index, chunk] = plan_.comparisons[static_cast<size_t>(comparison)];
-  const Query& query = plan_.queries[static_cast<size_t>(index)];
-  const int64_t at = query.kept + chunk * heads_;
-  const auto weights_of = [&](const AttentionPlan::Comparison& of) {
-    const int64_t kept = plan_.queries[static_cast<size_t>(of.query)].kept;
-    return weights_.data() + (kept + of.chunk * heads_) * kChunkKeys;
+  const auto kept_at = [&](const AttentionPlan::Comparison& of) {
+    return plan_.queries[static_cast<size_t>(of.query)].kept + of.chunk * heads_;
   };
-  const size_t next = std::min(static_cast<size_t>(comparison) + 1, plan_.comparisons.size() - 1);
+  const size_t last = plan_.comparisons.size() - 1;
+  const auto& next = plan_.comparisons[std::min(static_cast<size_t>(comparison) + 1, last)];
+  const int64_t at = kept_at({index, chunk});
   DisagreementCall call{.heads = heads_,
                         .weights = weights_.data() + at * kChunkKeys,
-                        .next = weights_of(plan_.comparisons[next])};
-  std::array<double, 3>& result = disagreements_[static_cast<size_t>(query.compared + chunk)];
+                        .next = weights_.data() + kept_at(next) * kChunkKeys};
+  const int64_t number = plan_.queries[static_cast<size_t>(index)].compared + chunk;
+  std::array<double, 3>& result = disagreements_[static_cast<size_t>(number)];
   float sums[2];
   call.factors[0] = factors_[0].data() + at;
   call.factors[1] = factors_[1].data() + at;

@@ -310,6 +310,7 @@ TEST_P(RaggedAttentionTest, AnOverwhelmingFirstTokenHidesNothing) {
 
 TEST_P(RaggedAttentionTest, LargeScoresNeitherOverflowNorCancel) {
   for (const double scale : {0.0, 80.0, 4e4}) {
+    SCOPED_TRACE(scale);
     Scene scene({4, 2, 16}, {{60, 1}, {0, 20}, {200, 2}}, 13, cache());
     scene.q() = scene.rounded(scene.q() * scale);
     const AttentionInput input = scene.input();
