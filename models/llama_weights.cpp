@@ -71,4 +71,14 @@ LlamaWeights load_llama_weights(const std::string& folder, const ModelConfig& co
   return weights;
 }
 
+int64_t product_bytes(const LlamaWeights& weights) {
+  size_t bytes = weights.lm_head.weight.nbytes();
+  for (const auto& [input_norm, attention, post_norm, mlp] : weights.layers) {
+    for (const Linear* part : {&attention.q_proj, &attention.k_proj, &attention.v_proj,
+                               &attention.o_proj, &mlp.gate_proj, &mlp.up_proj, &mlp.down_proj})
+      bytes += part->weight.nbytes();
+  }
+  return static_cast<int64_t>(bytes);
+}
+
 }  // namespace surprisal

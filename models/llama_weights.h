@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,5 +55,8 @@ struct LlamaWeights {
 /// @throws Error(kIo, kFormat, kCheckpointMismatch)
 LlamaWeights load_llama_weights(const std::string& folder, const ModelConfig& config,
                                 std::optional<at::ScalarType> dtype, at::Device device);
+
+/// Bytes that a decoding step reads of the weights: of every matrix that enters a product.
+int64_t product_bytes(const LlamaWeights& weights);
 
 }  // namespace surprisal

@@ -15,7 +15,9 @@ CpuLlama::CpuLlama(const std::string& folder, ModelConfig config, at::ScalarType
       dtype_(dtype),
       path_(path),
       weights_(load_llama_weights(
-          folder, config_, dtype == at::kFloat ? std::nullopt : std::optional(dtype), at::kCPU)) {}
+          folder, config_, dtype == at::kFloat ? std::nullopt : std::optional(dtype), at::kCPU)) {
+  weight_bytes_ = product_bytes(weights_);
+}
 
 ThreadTeam& CpuLlama::team() const {
   const int threads = at::get_num_threads();

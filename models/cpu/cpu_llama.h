@@ -26,6 +26,7 @@ class CpuLlama final : public Model {
   const ModelConfig& config() const override { return config_; }
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return dtype_; }
+  int64_t weight_bytes() const override { return weight_bytes_; }
   /// Runs on as many threads as LibTorch is set to.
   StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
                      const ForwardRequest& request) const override;
@@ -40,6 +41,7 @@ class CpuLlama final : public Model {
   const ModelConfig config_;
   const at::ScalarType dtype_;
   const CpuPath path_;
+  int64_t weight_bytes_;
   mutable std::mutex mutex_;      // guards what follows
   mutable LlamaWeights weights_;  // until they are packed
   mutable std::unique_ptr<ThreadTeam> team_;

@@ -32,6 +32,7 @@ class FakeModel : public Model {
   const ModelConfig& config() const override { return config_; }
   at::Device device() const override { return at::kCPU; }
   at::ScalarType dtype() const override { return at::kFloat; }
+  int64_t weight_bytes() const override { return 0; }
 
   StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
                      const ForwardRequest& request) const override {

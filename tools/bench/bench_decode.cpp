@@ -1,193 +1,189 @@
-// Times prefill and greedy decoding of a model, attention statistics on or off. Reads jobs from
-// standard input and answers each with a line of JSON, so that a script can take turns with other
-// engines (compare_peers.py):
-//
-//   {"batch": 16, "prompt": 128, "new": 64, "statistics": true}
-//     -> {"prefill_seconds": .., "decode_seconds": .., "first_tokens": [..],
-//         "step_seconds": median, "peak_bytes": of the process so far}
-//   {"batch": .., "prompt": .., "new": .., "alternate": true}: every other step with statistics
-//     -> {.., "step_seconds": median with, "plain_step_seconds": median without}
-//   {"roof": true}
-//     -> {"bytes_per_second": .., "flops_per_second": .., "bfloat16_flops_per_second": ..}
-//
-//   echo '{"batch": 1, "prompt": 128, "new": 64}' | bench_decode MODEL --threads 2
-
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <sys/resource.h>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <cstring>
+#include <filesystem>
+#include <iomanip>
+#include <sstream>
 
-#include "lib/distribution.h"
-#include "lib/json.h"
-#include "models/cpu/cpu_path.h"
 #include "models/model.h"
+#include "tools/bench/decoding.h"
 #include "tools/bench/roof.h"
 #include "tools/program.h"
 
-namespace surprisal {
+namespace surprisal::bench {
 namespace {
 
-constexpr int64_t kPrefillTokens = 512;  // in one forward pass, as the experiments' engine does
-constexpr size_t kFirstTokens = 8;       // shown, to see that engines agree
-
-struct Job {
-  int64_t batch, prompt, new_tokens;
-  bool statistics, alternate;
+struct Options {
+  std::string folder, statistics = "summary";
+  // What llama.cpp and others call 16 bits, and the fastest on every CPU.
+  ModelOptions model{.dtype = "bfloat16", .device = "cpu"};
+  DecodingJob job;
+  int threads = 0, repeats = 3;
+  bool json = false, jobs = false;
 };
 
-double seconds_of(const std::function<void()>& work) {
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start = Clock::now();
-  work();
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// Distinct prompts, the same in every engine: compare_peers.py has this formula too.
-std::vector<TokenId> prompt_of(int64_t sequence, int64_t length, int64_t vocabulary) {
-  std::vector<TokenId> tokens;
-  for (int64_t i = 0; i < length; ++i)
-    tokens.push_back(
-        static_cast<TokenId>(100 + (i * 7919 + sequence * 104729) % (vocabulary - 100)));
-  return tokens;
-}
-
-/// One job's sequences and the token each of them takes next.
-class Decoding {
- public:
-  Decoding(const Model& model, const Job& job)
-      : model_(model),
-        cache_(make_cache(model, job.batch * (job.prompt + job.new_tokens), job.batch)),
-        request_{.attention_statistics = job.statistics},
-        next_(static_cast<size_t>(job.batch)) {
-    for (int64_t i = 0; i < job.batch; ++i) {
-      sequences_.push_back(cache_.create());
-      prompts_.push_back(prompt_of(i, job.prompt, model.config().vocab_size));
-    }
-    // The system hands out memory at the first touch, which is outside the times in every engine.
-    const c10::Storage& memory = cache_.keys(0).storage();  // of all layers
-    if (memory.device().is_cpu()) std::memset(memory.mutable_data(), 0, memory.nbytes());
-  }
-
-  void prefill() {
-    for (size_t i = 0; i < sequences_.size(); ++i) {
-      const std::span<const TokenId> prompt = prompts_[i];
-      for (size_t begin = 0; begin < prompt.size(); begin += kPrefillTokens) {
-        const ModelRow row{
-            sequences_[i],
-            prompt.subspan(begin, std::min<size_t>(kPrefillTokens, prompt.size() - begin))};
-        choose(model_.forward({&row, 1}, cache_, request_), i);
-      }
-    }
-  }
-
-  void step(bool statistics) {
-    request_.attention_statistics = statistics;
-    std::vector<ModelRow> rows;
-    for (size_t i = 0; i < sequences_.size(); ++i) rows.push_back({sequences_[i], {&next_[i], 1}});
-    choose(model_.forward(rows, cache_, request_), 0);
-  }
-
-  TokenId next_of_first() const { return next_[0]; }
-
- private:
-  /// As the engine does it: on the model's threads, since LibTorch's would go on spinning where
-  /// those want to run.
-  /// @param first  the sequence of the output's first row
-  void choose(const StepOutput& output, size_t first) {
-    const at::Tensor logits = output.logits.to(at::kCPU);
-    const int64_t vocabulary = logits.size(1);
-    model_.parallel(logits.size(0), [&](int64_t i) {
-      const float* const row = logits.const_data_ptr<float>() + i * vocabulary;
-      next_[first + static_cast<size_t>(i)] =
-          top_logits({row, static_cast<size_t>(vocabulary)}, 1)[0].index;
-    });
-  }
-
-  const Model& model_;
-  KVCache cache_;
-  ForwardRequest request_;
-  std::vector<KVCache::SequenceId> sequences_;
-  std::vector<std::vector<TokenId>> prompts_;
-  std::vector<TokenId> next_;
+/// Of several repeats.
+struct Spread {
+  double least, median, most;
 };
 
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+Spread spread(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {values.front(), values[values.size() / 2], values.back()};
 }
 
-int64_t peak_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return int64_t{usage.ru_maxrss} * 1024;
+Json to_json(const Spread& s) {
+  return {{"median", s.median}, {"min", s.least}, {"max", s.most}};
 }
 
-Json run(const Model& model, const Job& job) {
-  Decoding decoding(model, job);
-  Json first_tokens = Json::array();
-  const double prefill = seconds_of([&] { decoding.prefill(); });
-  std::array<std::vector<double>, 2> steps;  // without and with statistics
-  const double decode = seconds_of([&] {
-    for (int64_t i = 0; i < job.new_tokens; ++i) {
-      if (first_tokens.size() < kFirstTokens) first_tokens.push_back(decoding.next_of_first());
-      const bool statistics = job.alternate ? i % 2 == 0 : job.statistics;
-      steps[statistics].push_back(seconds_of([&] { decoding.step(statistics); }));
-    }
-  });
-  Json result = {{"prefill_seconds", prefill},
-                 {"decode_seconds", decode},
-                 {"first_tokens", std::move(first_tokens)},
-                 {"step_seconds", median(steps[job.alternate || job.statistics])},
-                 {"peak_bytes", peak_bytes()}};
-  if (job.alternate) result["plain_step_seconds"] = median(steps[false]);
-  return result;
+Json to_json(const Roof& roof) {
+  return {{"bytes_per_second", roof.read_bytes_per_second},
+          {"flops_per_second", roof.flops_per_second},
+          {"bfloat16_flops_per_second", roof.bfloat16_flops_per_second}};
+}
+
+/// The least time a step can take, by the roof that binds it.
+double floor_seconds(const StepWork& work, const Roof& roof, bool bfloat16) {
+  const double rate = bfloat16 ? roof.bfloat16_flops_per_second : roof.flops_per_second;
+  const double arithmetic =
+      work.product_flops / rate + work.attention_flops / roof.flops_per_second;
+  return std::max(arithmetic, work.bytes / roof.read_bytes_per_second);
+}
+
+/// Repeats of one job, with the machine's roofs measured before each.
+Json measure(const Model& model, const Options& options) {
+  const DecodingJob& job = options.job;
+  const bool on_cpu = model.device().is_cpu();
+  std::vector<double> prefill, decoding, bytes, memory_share, floor_share, memory_roof;
+  Json last;
+  for (int i = 0; i < options.repeats; ++i) {
+    const DecodingResult result = decode(model, job);
+    const auto steps = static_cast<double>(job.decode), batch = static_cast<double>(job.batch);
+    prefill.push_back(batch * static_cast<double>(job.prompt) / result.prefill_seconds);
+    decoding.push_back(batch * steps / result.decode_seconds);
+    bytes.push_back(result.work.bytes * steps / result.decode_seconds);
+    last = to_json(result);
+    if (!on_cpu) continue;
+    const Roof roof = measure_roof(at::get_num_threads());
+    memory_roof.push_back(roof.read_bytes_per_second);
+    memory_share.push_back(bytes.back() / roof.read_bytes_per_second);
+    floor_share.push_back(floor_seconds(result.work, roof, model.dtype() == at::kBFloat16) * steps /
+                          result.decode_seconds);
+  }
+  const Placement placement = choose_placement(model.config(), options.model);
+  Json json = {{"model", std::filesystem::path(options.folder).filename()},
+               {"device", model.device().str()},
+               {"dtype", options.model.dtype},
+               {"kernels", placement.kernels},
+               {"threads", at::get_num_threads()},
+               {"batch", job.batch},
+               {"prompt", job.prompt},
+               {"decode", job.decode},
+               {"statistics", options.statistics},
+               {"repeats", options.repeats},
+               {"prefill_tokens_per_second", to_json(spread(prefill))},
+               {"decode_tokens_per_second", to_json(spread(decoding))},
+               {"decode_bytes_per_second", to_json(spread(bytes))},
+               {"weight_bytes", last["weight_bytes"]},
+               {"cache_bytes", last["cache_bytes"]},
+               {"peak_bytes", last["peak_bytes"]}};
+  if (on_cpu) {
+    json["memory_roof_bytes_per_second"] = to_json(spread(memory_roof));
+    json["share_of_memory_roof"] = to_json(spread(memory_share));
+    json["share_of_floor_speed"] = to_json(spread(floor_share));
+  }
+  return json;
+}
+
+std::string text(const Json& s, int digits, double unit = 1) {
+  const auto number = [&](const char* key) { return s.at(key).get<double>() / unit; };
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(digits) << number("median") << " [" << number("min")
+      << ", " << number("max") << "]";
+  return out.str();
+}
+
+void print(const Json& m) {
+  const auto word = [&](const char* key) { return m.at(key).get<std::string>(); };
+  std::cout << word("model") << ", " << word("dtype") << " on " << word("device") << " ("
+            << word("kernels") << "), " << m["threads"] << " threads; batch " << m["batch"]
+            << ", prompt " << m["prompt"] << ", " << m["decode"]
+            << " tokens decoded, statistics: " << word("statistics") << "; median [range] of "
+            << m["repeats"] << "\n";
+  std::cout << "prefill  " << text(m["prefill_tokens_per_second"], 1) << " tokens/s\n";
+  std::cout << "decode   " << text(m["decode_tokens_per_second"], 1) << " tokens/s\n";
+  std::cout << "reads    " << text(m["decode_bytes_per_second"], 1, 1e9)
+            << " GB/s of weights and cache while decoding\n";
+  if (!m.contains("share_of_memory_roof")) return;
+  std::cout << "         " << text(m["share_of_memory_roof"], 2) << " of the memory roof, "
+            << text(m["memory_roof_bytes_per_second"], 1, 1e9) << " GB/s\n";
+  std::cout << "floor    " << text(m["share_of_floor_speed"], 2)
+            << " of the speed that arithmetic and memory, whichever takes longer, allow\n";
 }
 
 Json answer(const Json& line, const Model& model) {
-  if (line.value("roof", false)) {
-    const bench::Roof roof = bench::measure_roof(at::get_num_threads());
-    return {{"bytes_per_second", roof.read_bytes_per_second},
-            {"flops_per_second", roof.flops_per_second},
-            {"bfloat16_flops_per_second", roof.bfloat16_flops_per_second}};
+  if (line.value("roof", false)) return to_json(measure_roof(at::get_num_threads()));
+  return to_json(decode(model, decoding_job(line)));
+}
+
+void define(CLI::App& app, Options& options) {
+  app.add_option("model", options.folder, "Hugging Face model folder")->required();
+  app.add_option("--batch", options.job.batch, "sequences that are decoded together")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--prompt", options.job.prompt, "tokens of each prompt")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 24));
+  app.add_option("--decode", options.job.decode, "tokens that follow")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 24));
+  app.add_option("--statistics", options.statistics,
+                 "of attention, computed at every token: none, summary, heads (those of the heads "
+                 "are what a summary is made of: both cost the same)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"none", "summary", "heads"}));
+  app.add_option("--repeats", options.repeats, "of the whole, for the range")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--threads", options.threads, "of the CPU; default: all")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--device", options.model.device, "cpu, cuda, cuda:N, auto")
+      ->capture_default_str();
+  app.add_option("--dtype", options.model.dtype, "of the arithmetic: bfloat16, float16, float32")
+      ->capture_default_str();
+  app.add_flag("--reference", options.model.reference, "the plain ATen implementation");
+  app.add_flag("--json", options.json, "one JSON object instead of text");
+  app.add_flag("--jobs", options.jobs,
+               "read jobs from standard input and answer each with a line of JSON, to take turns "
+               "with other engines: {\"batch\": 16, \"prompt\": 128, \"decode\": 64, "
+               "\"statistics\": true, \"alternate\": false} (alternate: statistics at every other "
+               "step) or {\"roof\": true}");
+}
+
+int run(Options& options) {
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  options.job.statistics = options.statistics != "none";
+  const auto model = load_model(options.folder, options.model);
+  decode(*model, {.prompt = 16, .decode = 2});  // packs the weights, touches the memory
+  if (!options.jobs) {
+    const Json measured = measure(*model, options);
+    options.json ? void(std::cout << dump_line(measured) << std::endl) : print(measured);
+    return 0;
   }
-  const Job job{line.value("batch", int64_t{1}), line.value("prompt", int64_t{128}),
-                line.value("new", int64_t{64}), line.value("statistics", false),
-                line.value("alternate", false)};
-  if (job.batch < 1 || job.prompt < 1 || job.new_tokens < 0)
-    throw Error(ErrorCode::kUsage, "a job's batch and prompt are at least 1: " + line.dump());
-  return run(model, job);
+  for (std::string line; std::getline(std::cin, line);)
+    std::cout << answer(parse_json(line, "standard input"), *model) << std::endl;
+  return 0;
 }
 
 }  // namespace
-}  // namespace surprisal
+}  // namespace surprisal::bench
 
 int main(int argc, char** argv) {
-  std::string folder;
-  int threads = 0;
-  surprisal::ModelOptions options{.dtype = "float32", .device = "cpu"};
+  surprisal::bench::Options options;
   return surprisal::run_program(
-      argc, argv, "Times prefill and greedy decoding; one job a line of standard input, as JSON.",
-      [&](CLI::App& app) {
-        app.add_option("model", folder, "Hugging Face model folder")->required();
-        app.add_option("--threads", threads, "of the CPU; default: all");
-        app.add_option("--device", options.device, "cpu, cuda, cuda:N, auto")
-            ->capture_default_str();
-        app.add_option("--dtype", options.dtype, "of the arithmetic")->capture_default_str();
-        app.add_flag("--reference", options.reference, "the plain ATen implementation");
-      },
-      [&] {
-        if (threads > 0) at::set_num_threads(threads);
-        const auto model = surprisal::load_model(folder, options);
-        surprisal::run(*model, {1, 16, 2, true, false});  // packs the weights, touches the memory
-        for (std::string line; std::getline(std::cin, line);)
-          std::cout << surprisal::answer(surprisal::parse_json(line, "standard input"), *model)
-                    << std::endl;
-        return 0;
-      });
+      argc, argv,
+      "Times prefill and greedy decoding with attention statistics, beside what this machine's "
+      "memory and arithmetic allow at best.",
+      [&](CLI::App& app) { surprisal::bench::define(app, options); },
+      [&] { return surprisal::bench::run(options); });
 }

@@ -24,6 +24,19 @@ OURS = ("ours-float32", "ours-bfloat16")
 STATISTICS = "+statistics"
 ALTERNATING = "+statistics at every other step"  # what they cost shows within one run only
 
+DECODE = "decode / best 16-bit llama.cpp"
+PREFILL = "prefill / best llama.cpp"
+EQUAL = "decode / best eager transformers with attentions"  # equal function
+FLOOR = "decode / floor's speed"
+OWN_COST = "statistics' own cost, %"
+GOALS = {  # by batch
+    DECODE: lambda batch: 1.0 if batch == 1 else 1.7,
+    FLOOR: lambda batch: 0.8 if batch == 1 else 0.6,
+    EQUAL: lambda batch: 4,
+    PREFILL: lambda batch: 1.0,
+    OWN_COST: {1: 3, 16: 5}.get,  # at 1,000 tokens of context
+}
+
 
 class Worker:
     """An engine in a process of its own that answers jobs, one line of JSON each."""
@@ -51,35 +64,14 @@ class Worker:
         self.process.wait()
 
 
-def weight_count(config):
-    """Weights of a model's products: all but norms, and a tied embedding once."""
-    hidden, inner = config["hidden_size"], config["intermediate_size"]
-    heads = config["num_attention_heads"]
-    dim = config.get("head_dim") or hidden // heads
-    kv = config["num_key_value_heads"] * dim
-    layer = 2 * hidden * heads * dim + 2 * hidden * kv + 3 * hidden * inner
-    return config["num_hidden_layers"] * layer + config["vocab_size"] * hidden
-
-
-def cache_bytes_per_token(config, engine):
-    """Of the cache, which has the dtype of the engine."""
-    dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
-    number = 2 if engine.endswith("bfloat16") else 4
-    return 2 * config["num_key_value_heads"] * dim * number * config["num_hidden_layers"]
-
-
-def floor_seconds(config, job, roof, engine):
+def floor_seconds(work, roof, engine):
     """The least time one decoding step can take, by the roof that binds it: the arithmetic
-    (products at the rate of the engine's dtype, attention at float32's), or the weights (16-bit)
-    and the cache read once."""
-    heads = config["num_attention_heads"]
-    dim = config.get("head_dim") or config["hidden_size"] // heads
-    weights, context = weight_count(config), job["prompt"] + job["new"] / 2
+    (products at the rate of the engine's dtype, attention at float32's), or the weights and the
+    cache read once."""
     rate = "bfloat16_flops_per_second" if engine == "ours-bfloat16" else "flops_per_second"
-    compute = 2 * weights / roof[rate]
-    compute += 4 * context * heads * dim * config["num_hidden_layers"] / roof["flops_per_second"]
-    read = 2 * weights + job["batch"] * context * cache_bytes_per_token(config, engine)
-    return max(job["batch"] * compute, read / roof["bytes_per_second"])
+    arithmetic = work["product_flops"] / roof[rate]
+    arithmetic += work["attention_flops"] / roof["flops_per_second"]
+    return max(arithmetic, work["bytes"] / roof["bytes_per_second"])
 
 
 def spread(values, digits=2):
@@ -90,16 +82,21 @@ def spread(values, digits=2):
 
 
 def rates(repeats, engine, job):
-    tokens = {"prefill": job["batch"] * job["prompt"], "decode": job["batch"] * job["new"]}
+    tokens = {"prefill": job["batch"] * job["prompt"], "decode": job["batch"] * job["decode"]}
     return {
         phase: [count / repeat[engine][f"{phase}_seconds"] for repeat in repeats]
         for phase, count in tokens.items()
     }
 
 
-def report(config, job, repeats):
-    """One work's table: speeds, then the ratios that have goals."""
-    print(f"\n## batch {job['batch']}, prompt {job['prompt']}, {job['new']} new tokens\n")
+def own_cost(answer):
+    """Of the statistics, in per cent of a step without."""
+    return 100 * (answer["step_seconds"] / answer["plain_step_seconds"] - 1)
+
+
+def report(job, repeats):
+    """Prints one work's speeds and ratios. @return {(ours, ratio): values}"""
+    print(f"\n## batch {job['batch']}, prompt {job['prompt']}, {job['decode']} tokens decoded\n")
     print("| engine | prefill tokens/s | decode tokens/s |\n|---|---|---|")
     engines = [name for name in repeats[0] if name != "roof" and not name.endswith(ALTERNATING)]
     speed = {engine: rates(repeats, engine, job) for engine in engines}
@@ -116,7 +113,7 @@ def report(config, job, repeats):
         present = [speed[name][phase] for name in names if name in speed]
         return [max(values) for values in zip(*present)]
 
-    lines = {}
+    ratios = {}
     for ours in (name for name in OURS if name in speed):
         with_statistics = speed[ours + STATISTICS]
 
@@ -124,25 +121,19 @@ def report(config, job, repeats):
             return [a / b for a, b in zip(with_statistics[phase], best(peers, phase))]
 
         if any(name in speed for name in LLAMA):
-            lines[f"{ours}: decode / best 16-bit llama.cpp"] = ratio("decode", LLAMA)
-            lines[f"{ours}: prefill / best llama.cpp"] = ratio(
-                "prefill", (*LLAMA, "llama.cpp-f32")
-            )
+            ratios[ours, DECODE] = ratio("decode", LLAMA)
+            ratios[ours, PREFILL] = ratio("prefill", (*LLAMA, "llama.cpp-f32"))
         if any(name in speed for name in EAGER):
-            lines[f"{ours}: decode / best eager transformers with attentions"] = ratio(
-                "decode", EAGER
-            )
-        floors = [floor_seconds(config, job, repeat["roof"], ours) for repeat in repeats]
-        lines[f"{ours}: decode / floor's speed"] = [
-            rate * floor / job["batch"] for rate, floor in zip(with_statistics["decode"], floors)
+            ratios[ours, EQUAL] = ratio("decode", EAGER)
+        ratios[ours, FLOOR] = [
+            floor_seconds(answer["work"], repeat["roof"], ours) * job["decode"] / answer["decode_seconds"]
+            for repeat in repeats
+            for answer in [repeat[ours + STATISTICS]]
         ]
-        lines[f"{ours}: statistics' own cost, %"] = [
-            100 * (answer["step_seconds"] / answer["plain_step_seconds"] - 1)
-            for answer in (repeat[ours + ALTERNATING] for repeat in repeats)
-        ]
+        ratios[ours, OWN_COST] = [own_cost(repeat[ours + ALTERNATING]) for repeat in repeats]
     print("\n| ratio | median [range] |\n|---|---|")
-    for name, values in lines.items():
-        print(f"| {name} | {spread(values)} |")
+    for (ours, name), values in ratios.items():
+        print(f"| {ours}: {name} | {spread(values)} |")
     roofs = [repeat["roof"] for repeat in repeats]
     print(
         f"\nRoofs: {spread([r['bytes_per_second'] / 1e9 for r in roofs], 1)} GB/s,"
@@ -150,6 +141,24 @@ def report(config, job, repeats):
         f" in bfloat16 {spread([r['bfloat16_flops_per_second'] / 1e9 for r in roofs], 0)}",
         flush=True,
     )
+    return ratios
+
+
+def report_goals(measured):
+    """Prints what is asked of us, and whether the medians reach it."""
+    print("\n## Goals\n\n| engine | work | ratio | goal | median [range] | |\n|---|---|---|---|---|---|")
+    for job, ratios in measured:
+        for (ours, name), values in ratios.items():
+            goal = GOALS[name](job["batch"]) if name in GOALS else None
+            if goal is None or (name == OWN_COST) != (job["prompt"] + job["decode"] // 2 == 1000):
+                continue
+            middle = statistics.median(values)
+            met = middle <= goal if name == OWN_COST else middle >= goal
+            sign = "<=" if name == OWN_COST else ">="
+            print(f"| {ours} | batch {job['batch']}, prompt {job['prompt']} | {name} | {sign} {goal} |"
+                  f" {spread(values)} | {'met' if met else 'MISSED'} |")
+    print("\nA whole sweep against a loop of transformers runs: compare_sweep.py. What of a sweep is not"
+          " the model: profile_rooms.py.")
 
 
 def main():
@@ -160,16 +169,14 @@ def main():
     parser.add_argument("--peers", nargs="*", default=[*LLAMA, *EAGER])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 16, 64])
     parser.add_argument("--prompt", nargs="+", type=int, default=[128, 512])
-    parser.add_argument("--new", type=int, default=64)
+    parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--verbose", action="store_true", help="show what the engines write")
     parser.add_argument("--output", help="also write every measurement as JSON")
     args = parser.parse_args()
 
-    with open(os.path.join(args.model, "config.json"), encoding="utf-8") as file:
-        config = json.load(file)
-    common = [args.bench, args.model, "--threads", str(args.threads)]
+    common = [args.bench, args.model, "--jobs", "--threads", str(args.threads)]
     ours = {
         name: Worker([*common, "--dtype", name.removeprefix("ours-")], args.verbose)
         for name in args.ours
@@ -180,25 +187,32 @@ def main():
         name: Worker([sys.executable, script, name, args.model, str(args.threads)], args.verbose)
         for name in args.peers
     }
-    measured = []
+    measured, goals = [], []
+
+    def measure(job, names):
+        """Lets our engines, and the peers named, take turns at one job."""
+        repeats = []
+        for _ in range(args.repeats):
+            repeat = {"roof": roof.ask({"roof": True})}
+            for name, worker in ours.items():
+                repeat[name] = worker.ask({**job, "statistics": False})
+                repeat[name + STATISTICS] = worker.ask({**job, "statistics": True})
+                repeat[name + ALTERNATING] = worker.ask({**job, "alternate": True})
+            for name in names:
+                repeat[name] = peers[name].ask({**job, "statistics": True})
+            repeats.append(repeat)
+        measured.append({"job": job, "repeats": repeats})
+        goals.append((job, report(job, repeats)))
+        if args.output:  # after each work, so that an interrupted run leaves what it has
+            with open(args.output, "w", encoding="utf-8") as file:
+                json.dump(measured, file, indent=1)
+
     for batch in args.batch:
         for prompt in args.prompt:
-            job = {"batch": batch, "prompt": prompt, "new": args.new}
-            repeats = []
-            for _ in range(args.repeats):
-                repeat = {"roof": roof.ask({"roof": True})}
-                for name, worker in ours.items():
-                    repeat[name] = worker.ask({**job, "statistics": False})
-                    repeat[name + STATISTICS] = worker.ask({**job, "statistics": True})
-                    repeat[name + ALTERNATING] = worker.ask({**job, "alternate": True})
-                for name, worker in peers.items():
-                    repeat[name] = worker.ask({**job, "statistics": True})
-                repeats.append(repeat)
-            measured.append({"job": job, "repeats": repeats})
-            report(config, job, repeats)
-            if args.output:  # after each work, so that an interrupted run leaves what it has
-                with open(args.output, "w", encoding="utf-8") as file:
-                    json.dump(measured, file, indent=1)
+            measure({"batch": batch, "prompt": prompt, "decode": args.decode}, peers)
+    for batch in (1, 16):  # the statistics' own cost at 1,000 tokens of context
+        measure({"batch": batch, "prompt": 1000 - args.decode // 2, "decode": args.decode}, ())
+    report_goals(goals)
     for worker in (*ours.values(), *peers.values()):
         worker.close()
 

@@ -68,7 +68,7 @@ def main() -> int:
             seconds.append(wall)
             chosen = [samples[i * len(samples) // args.answers] for i in range(args.answers)]
             for sample in chosen[number - 1 :: 2]:
-                job = {"batch": 1, "prompt": sample["prompt_tokens"], "new": decoded(sample),
+                job = {"batch": 1, "prompt": sample["prompt_tokens"], "decode": decoded(sample),
                        "statistics": True}
                 timed.append((sample, peer.ask(job)))
     peer.close()

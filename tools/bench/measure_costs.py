@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from compare_peers import Worker, cache_bytes_per_token, weight_count
+from compare_peers import Worker, own_cost
 
 PARTS = ("statistics", "memory", "context", "batch", "layers", "vocabulary")
 CONTEXTS = (128, 256, 512, 1024, 2048, 4096, 8000)
@@ -31,7 +31,7 @@ SHAPES = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_va
 
 
 def worker(args, model):
-    return Worker([args.bench, str(model), "--threads", str(args.threads), "--dtype", args.dtype], False)
+    return Worker([args.bench, str(model), "--jobs", "--threads", str(args.threads), "--dtype", args.dtype], False)
 
 
 def curve(args, name, points, ask):
@@ -48,14 +48,14 @@ def curve(args, name, points, ask):
         before = point
 
 
-def statistics_cost(args, config):
+def statistics_cost(args):
     print("\n| batch, context 1,000 | ms a step with | without | cost, % |\n|---|---|---|---|")
     engine = worker(args, args.model)
     for batch in (1, 16):
-        job = {"batch": batch, "prompt": 1000 - args.new // 2, "new": args.new}
+        job = {"batch": batch, "prompt": 1000 - args.decode // 2, "decode": args.decode}
         answer = engine.ask({**job, "alternate": True})
         on, off = answer["step_seconds"], answer["plain_step_seconds"]
-        print(f"| {batch} | {1e3 * on:.2f} | {1e3 * off:.2f} | {100 * (on / off - 1):.1f} |", flush=True)
+        print(f"| {batch} | {1e3 * on:.2f} | {1e3 * off:.2f} | {own_cost(answer):.1f} |", flush=True)
     engine.close()
 
 
@@ -63,12 +63,11 @@ def memory(args, config):
     print("\n| batch, prompt | weights + cache + logits, MB | peak, MB | allowed, MB |\n|---|---|---|---|")
     for batch, prompt in ((1, 128), (16, 128), (16, 1000)):
         engine = worker(args, args.model)
-        job = {"batch": batch, "prompt": prompt, "new": 4, "statistics": True}
-        peak = engine.ask(job)["peak_bytes"]
+        job = {"batch": batch, "prompt": prompt, "decode": 4, "statistics": True}
+        answer = engine.ask(job)
         engine.close()
-        blocks = (prompt + 4 + 15) // 16  # of 16 tokens
-        cache = batch * blocks * 16 * cache_bytes_per_token(config, args.dtype)
-        need = 2 * weight_count(config) + cache + batch * config["vocab_size"] * 4
+        peak, need = answer["peak_bytes"], answer["weight_bytes"] + answer["cache_bytes"]
+        need += batch * config["vocab_size"] * 4  # logits
         allowed = MEMORY_GOAL[0] + MEMORY_GOAL[1] * need
         print(f"| {batch}, {prompt} | {need / 1e6:.0f} | {peak / 1e6:.0f} | {allowed / 1e6:.0f} |", flush=True)
 
@@ -92,7 +91,7 @@ def curve_of_random_models(args, config, name, points, key):
             subprocess.run([sys.executable, make, model, "--dtype", "bfloat16", *settings], check=True,
                            stdout=subprocess.DEVNULL)
             engines[point] = worker(args, model)
-        job = {"batch": 16, "prompt": 16, "new": args.new, "statistics": True}
+        job = {"batch": 16, "prompt": 16, "decode": args.decode, "statistics": True}
         curve(args, name, points, lambda point: engines[point].ask(job)["step_seconds"])
         for engine in engines.values():
             engine.close()
@@ -105,23 +104,23 @@ def main():
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--new", type=int, default=32, help="steps of a point")
+    parser.add_argument("--decode", type=int, default=32, help="steps of a point")
     parser.add_argument("--passes", type=int, default=2)
     parser.add_argument("--longest", type=int, default=8000, help="context of the last point")
     args = parser.parse_args()
     config = json.loads((args.model / "config.json").read_text())
-    print(f"{args.dtype}, {args.threads} threads, {args.new} steps a point")
+    print(f"{args.dtype}, {args.threads} threads, {args.decode} steps a point")
     if "statistics" in args.parts:
-        statistics_cost(args, config)
+        statistics_cost(args)
     if "memory" in args.parts:
         memory(args, config)
     if "context" in args.parts:
         contexts = [context for context in CONTEXTS if context <= args.longest]
         curve_of_one_model(args, "context, batch 1", contexts,
-                           lambda c: {"batch": 1, "prompt": c, "new": args.new})
+                           lambda c: {"batch": 1, "prompt": c, "decode": args.decode})
     if "batch" in args.parts:
         curve_of_one_model(args, "batch, context 16", BATCHES,
-                           lambda b: {"batch": b, "prompt": 8, "new": max(8, args.new // 4)})
+                           lambda b: {"batch": b, "prompt": 8, "decode": max(8, args.decode // 4)})
     if "layers" in args.parts:
         curve_of_random_models(args, config, "layers, batch 16", LAYERS, "num_hidden_layers")
     if "vocabulary" in args.parts:

@@ -4,7 +4,7 @@
 
 NAME is transformers-float32, transformers-bfloat16 (eager attention, attentions returned and their
 per-head entropy computed at every decoded token when statistics are asked for), or llama.cpp-f16,
-llama.cpp-bf16, llama.cpp-f32 (llama-cpp-python). Speaks bench_decode's protocol: one job a line of
+llama.cpp-bf16, llama.cpp-f32 (llama-cpp-python). Speaks the protocol of bench_decode --jobs: one job a line of
 standard input, one line of JSON in answer; loading is outside the times.
 """
 
@@ -18,7 +18,7 @@ PREFILL_TOKENS = 512  # per forward pass, as in bench_decode
 
 
 def prompt(sequence, length, vocabulary):
-    """Distinct prompts, the same in every engine: bench_decode.cpp has this formula too."""
+    """Distinct prompts, the same in every engine: decoding.cpp has this formula too."""
     return [100 + (i * 7919 + sequence * 104729) % (vocabulary - 100) for i in range(length)]
 
 
@@ -207,7 +207,7 @@ def main():
     for line in sys.stdin:
         job = json.loads(line)
         prefill, decode, first = worker.run(
-            job["batch"], job["prompt"], job["new"], job.get("statistics", False)
+            job["batch"], job["prompt"], job["decode"], job.get("statistics", False)
         )
         answer = {"prefill_seconds": prefill, "decode_seconds": decode, "first_tokens": first[:8]}
         print(json.dumps(answer), flush=True)
