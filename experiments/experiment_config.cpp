@@ -33,7 +33,7 @@ ModelSpec read_model(ParamReader& reader) {
   ModelSpec spec;
   spec.path = reader.string("path", std::nullopt, "a Hugging Face folder with the model");
   spec.options.dtype =
-      reader.choice("dtype", "auto", {"auto", "float32", "bfloat16", "float16"},
+      reader.choice("dtype", "auto", {"auto", "float32", "bfloat16", "float16", "int8"},
                     "arithmetic and storage of the weights; auto: what the device does best");
   spec.options.device = reader.string("device", "auto", "cpu, cuda, cuda:N or auto");
   spec.calibration =

@@ -7,6 +7,7 @@
 
 #include "experiments/stop_strings.h"
 #include "lib/sha256.h"
+#include "models/device.h"
 
 namespace surprisal {
 namespace {
@@ -43,7 +44,7 @@ void require_strict(const PlannedModel& model) {
     throw Error(ErrorCode::kUnsupported,
                 "engine.mode: strict: " + model.spec.path + " in " + model.dtype() + " on " +
                     model.placement.device.str() +
-                    " has no kernels that keep one order of summation; use dtype: float32 or "
+                    " has no kernels that keep one order of summation; use dtype: float32, int8 or "
                     "bfloat16 and device: cpu, or mode: fast");
   if (model.config.rope.type == RopeConfig::Type::kDynamic)
     throw Error(ErrorCode::kUnsupported,
@@ -200,9 +201,7 @@ std::string PlannedModel::name() const {
 }
 
 std::string PlannedModel::dtype() const {
-  return placement.dtype == at::kFloat      ? "float32"
-         : placement.dtype == at::kBFloat16 ? "bfloat16"
-                                            : "float16";
+  return dtype_name(placement.dtype);
 }
 
 std::vector<TokenId> PlannedModel::stop_tokens() const {

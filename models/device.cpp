@@ -80,7 +80,13 @@ at::ScalarType resolve_dtype(const std::string& name, at::Device device) {
   if (name == "float32") return at::kFloat;
   if (name == "bfloat16") return at::kBFloat16;
   if (name == "float16") return at::kHalf;
-  throw unknown("dtype", name, {"auto", "bfloat16", "float16", "float32"});
+  if (name == "int8") {
+    if (device.is_cpu()) return at::kChar;
+    throw Error(ErrorCode::kUnsupported,
+                "dtype int8: only the CPU has kernels for it, found device " + device.str() +
+                    "; use bfloat16 there");
+  }
+  throw unknown("dtype", name, {"auto", "bfloat16", "float16", "float32", "int8"});
 }
 
 std::string dtype_name(at::ScalarType dtype) {
@@ -91,6 +97,8 @@ std::string dtype_name(at::ScalarType dtype) {
       return "bfloat16";
     case at::kHalf:
       return "float16";
+    case at::kChar:
+      return "int8";
     default:
       throw Error(ErrorCode::kInternal, "a dtype no model of ours has");
   }

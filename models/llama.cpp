@@ -110,4 +110,11 @@ StepOutput Llama::forward(std::span<const ModelRow> rows, KVCache& cache,
   return output;
 }
 
+int64_t Llama::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const Linear* part : products(weights_))
+    bytes += static_cast<int64_t>(part->weight.nbytes());
+  return bytes;
+}
+
 }  // namespace surprisal

@@ -23,7 +23,7 @@ class Llama final : public Model {
   const ModelConfig& config() const override { return config_; }
   at::Device device() const override { return device_; }
   at::ScalarType dtype() const override { return dtype_; }
-  int64_t weight_bytes() const override { return product_bytes(weights_); }
+  int64_t weight_bytes() const override;
   StepOutput forward(std::span<const ModelRow> rows, KVCache& cache,
                      const ForwardRequest& request) const override;
 

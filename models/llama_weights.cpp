@@ -71,14 +71,15 @@ LlamaWeights load_llama_weights(const std::string& folder, const ModelConfig& co
   return weights;
 }
 
-int64_t product_bytes(const LlamaWeights& weights) {
-  size_t bytes = weights.lm_head.weight.nbytes();
+std::vector<const Linear*> products(const LlamaWeights& weights) {
+  std::vector<const Linear*> parts;
   for (const auto& [input_norm, attention, post_norm, mlp] : weights.layers) {
     for (const Linear* part : {&attention.q_proj, &attention.k_proj, &attention.v_proj,
                                &attention.o_proj, &mlp.gate_proj, &mlp.up_proj, &mlp.down_proj})
-      bytes += part->weight.nbytes();
+      parts.push_back(part);
   }
-  return static_cast<int64_t>(bytes);
+  parts.push_back(&weights.lm_head);
+  return parts;
 }
 
 }  // namespace surprisal

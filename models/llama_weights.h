@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,7 +55,7 @@ struct LlamaWeights {
 LlamaWeights load_llama_weights(const std::string& folder, const ModelConfig& config,
                                 std::optional<at::ScalarType> dtype, at::Device device);
 
-/// Bytes that a decoding step reads of the weights: of every matrix that enters a product.
-int64_t product_bytes(const LlamaWeights& weights);
+/// Every matrix that enters a product.
+std::vector<const Linear*> products(const LlamaWeights& weights);
 
 }  // namespace surprisal

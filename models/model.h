@@ -88,7 +88,7 @@ struct ModelProvenance {
 };
 
 struct ModelOptions {
-  std::string dtype = "auto";   ///< float32, bfloat16, float16, auto
+  std::string dtype = "auto";   ///< float32, bfloat16, float16, int8 (weights, on a CPU), auto
   std::string device = "auto";  ///< cpu, cuda, cuda:N, auto
   bool reference = false;       ///< the plain implementation on every device: the fast ones' oracle
 };

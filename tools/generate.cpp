@@ -148,7 +148,7 @@ int main(int argc, char** argv) {
         app.add_option("--max-new-tokens", options.max_new_tokens, "Longest answer, in tokens")
             ->check(CLI::PositiveNumber)
             ->capture_default_str();
-        app.add_option("--dtype", options.dtype, "float32, bfloat16, float16 or auto")
+        app.add_option("--dtype", options.dtype, "float32, bfloat16, float16, int8 (weights) or auto")
             ->capture_default_str();
         app.add_option("--device", options.device, "cpu, cuda, cuda:N or auto")
             ->capture_default_str();

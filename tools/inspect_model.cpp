@@ -204,7 +204,7 @@ int main(int argc, char** argv) {
         app.add_option("--token-ids", options.token_ids, "token ids to run: 1,2,3")->delimiter(',');
         app.add_option("--output", options.output, "HDF5 file to write")->required();
         app.add_option("--maps", options.maps, "attention maps: all, or layers 0,5,...");
-        app.add_option("--dtype", options.dtype, "float32, bfloat16, float16 or auto")
+        app.add_option("--dtype", options.dtype, "float32, bfloat16, float16, int8 (weights) or auto")
             ->capture_default_str();
         app.add_option("--device", options.device, "cpu, cuda, cuda:N or auto")
             ->capture_default_str();

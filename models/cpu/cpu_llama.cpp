@@ -14,9 +14,14 @@ CpuLlama::CpuLlama(const std::string& folder, ModelConfig config, at::ScalarType
     : config_(std::move(config)),
       dtype_(dtype),
       path_(path),
-      weights_(load_llama_weights(
-          folder, config_, dtype == at::kFloat ? std::nullopt : std::optional(dtype), at::kCPU)) {
-  weight_bytes_ = product_bytes(weights_);
+      weights_(load_llama_weights(folder, config_,
+                                  dtype == at::kBFloat16 ? std::optional(dtype) : std::nullopt,
+                                  at::kCPU)) {
+  for (const Linear* part : products(weights_)) {
+    const at::Tensor& weight = part->weight;
+    weight_bytes_ += PackedLinear::weight_bytes(
+        weight.size(0), weight.size(1), dtype == at::kChar ? dtype : weight.scalar_type(), path);
+  }
 }
 
 ThreadTeam& CpuLlama::team() const {
@@ -31,11 +36,12 @@ ThreadTeam& CpuLlama::team() const {
 void CpuLlama::prepare() const {
   ThreadTeam& threads = team();
   if (packed_ == nullptr) {
-    packed_ = std::make_unique<PackedLlama>(config_, std::move(weights_), path_, threads);
+    packed_ = std::make_unique<PackedLlama>(config_, std::move(weights_), dtype_ == at::kChar,
+                                            path_, threads);
     weights_ = {};
   }
   if (step_ == nullptr) {
-    step_ = std::make_unique<CpuStep>(config_, *packed_, threads, dtype_, path_);
+    step_ = std::make_unique<CpuStep>(config_, *packed_, threads, arithmetic(), path_);
   }
 }
 

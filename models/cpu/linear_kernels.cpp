@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "models/cpu/prefetch.h"
@@ -85,6 +86,28 @@ struct Float32 {
   static HWY_INLINE Vector odd(const std::byte* pair, int v) { return load(pair + 4 * kPanel, v); }
 };
 
+struct Int8 {
+  using Bytes = hn::Rebind<int8_t, Floats>;
+  static constexpr int64_t kPairBytes = 2 * kPanel;
+  static constexpr int64_t kBlockBytes = (kSumBlock + 2) * kPanel;
+  static HWY_INLINE Vector load(const std::byte* from, int v) {
+    const auto bytes = hn::Load(Bytes(), reinterpret_cast<const int8_t*>(from) + v * kLanes);
+    return hn::ConvertTo(Floats(), hn::PromoteTo(hn::RebindToSigned<Floats>(), bytes));
+  }
+  static HWY_INLINE Vector even(const std::byte* pair, int v) { return load(pair, v); }
+  static HWY_INLINE Vector odd(const std::byte* pair, int v) { return load(pair + kPanel, v); }
+  static HWY_INLINE Vector scale(const std::byte* block, int v) {
+    const auto* const scales = reinterpret_cast<const uint16_t*>(block + kSumBlock * kPanel);
+    const auto halves = hn::Load(hn::Rebind<uint16_t, Floats>(), scales + v * kLanes);
+    return hn::BitCast(Floats(), hn::ShiftLeft<16>(hn::PromoteTo(Words(), halves)));
+  }
+};
+// From the weights of a block of inputs to those of the next.
+template <class Weight>
+constexpr int64_t kBlockBytes = kSumBlock / 2 * Weight::kPairBytes;
+template <>
+constexpr int64_t kBlockBytes<Int8> = Int8::kBlockBytes;
+
 // acc[r][v] += x[r] * w[v]
 template <int R, int V>
 HWY_INLINE void multiply_add(Vector (&acc)[R][V], const Vector (&w)[V], const float* x,
@@ -109,12 +132,13 @@ void tile(const std::byte* weights, int64_t panel_step, const float* x, int64_t 
     }
   }
   Vector w[kVectors];
-  const auto load = [&](auto half) HWY_ATTR {
+  const auto load = [&](auto part, const std::byte* from) HWY_ATTR {
     for (int v = 0; v < kVectors; ++v) {
-      w[v] = half(weights + v / kPanelVectors * panel_step, v % kPanelVectors);
+      w[v] = part(from + v / kPanelVectors * panel_step, v % kPanelVectors);
     }
   };
   for (int64_t begin = 0; begin < count; begin += kSumBlock) {
+    const std::byte* const block = weights;
     const int64_t end = std::min(begin + kSumBlock, count);
     Vector acc[R][kVectors];
     for (int r = 0; r < R; ++r) {
@@ -122,25 +146,35 @@ void tile(const std::byte* weights, int64_t panel_step, const float* x, int64_t 
     }
     for (int64_t k = begin; k + 2 <= end; k += 2) {
       for (int p = 0; p < P; ++p) {
-        for (int64_t line = 0; line < Weight::kPairBytes; line += 64) {
+        for (int64_t line = 0; line < Weight::kPairBytes; line += kLineBytes) {
           prefetch_weights<R <= kFewRows>(weights + p * panel_step + kPrefetch + line);
         }
       }
-      load(Weight::even);
+      load(Weight::even, weights);
       multiply_add(acc, w, x + k, x_stride);
-      load(Weight::odd);
+      load(Weight::odd, weights);
       multiply_add(acc, w, x + k + 1, x_stride);
       weights += Weight::kPairBytes;
     }
     if (end % 2 == 1) {
-      load(Weight::even);
+      load(Weight::even, weights);
       multiply_add(acc, w, x + end - 1, x_stride);
     }
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < kVectors; ++v) {
-        total[r][v] = first && begin == 0 ? acc[r][v] : hn::Add(acc[r][v], total[r][v]);
+    if constexpr (std::is_same_v<Weight, Int8>) {
+      load(Weight::scale, block);
+      for (int r = 0; r < R; ++r) {
+        for (int v = 0; v < kVectors; ++v) {
+          total[r][v] = hn::MulAdd(acc[r][v], w[v], total[r][v]);
+        }
+      }
+    } else {
+      for (int r = 0; r < R; ++r) {
+        for (int v = 0; v < kVectors; ++v) {
+          total[r][v] = first && begin == 0 ? acc[r][v] : hn::Add(acc[r][v], total[r][v]);
+        }
       }
     }
+    weights = block + kBlockBytes<Weight>;
   }
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < kVectors; ++v) {
@@ -154,8 +188,7 @@ void store(const LinearCall& call, const float* sums, int64_t first_row, int64_t
            int64_t output, int64_t width, int64_t columns) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* from = sums + r * width;
-    float* const to =
-        call.y + (first_row + r) * call.y_stride + output - call.first_panel * kPanel;
+    float* const to = call.y + (first_row + r) * call.y_stride + output - call.first_panel * kPanel;
     bool bad = false;
     for (int64_t i = 0; i < columns; ++i) {
       const float sum = call.bias == nullptr ? from[i] : from[i] + call.bias[output + i];
@@ -189,7 +222,7 @@ void run_rows(const PackedShape& shape, const LinearCall& call, int64_t first_ro
           weights, shape.panel_step(), call.x + (first_row + begin) * call.x_stride + k,
           call.x_stride, count, sums + begin * kWidth, k == 0);
     }
-    weights += step / 2 * Weight::kPairBytes;
+    weights += step / kSumBlock * kBlockBytes<Weight>;
   }
   const int64_t output = panel * kPanel;
   store(call, sums, first_row, rows, output, kWidth, std::min(kWidth, shape.out - output));
@@ -217,6 +250,8 @@ void run(const PackedShape& shape, const LinearCall& call) {
       return run_panels<Float16>(shape, call);
     case WeightType::kFloat32:
       return run_panels<Float32>(shape, call);
+    case WeightType::kInt8:
+      return run_panels<Int8>(shape, call);
   }
 }
 

@@ -7,10 +7,15 @@
 namespace surprisal {
 
 /// How packed weights are stored; the arithmetic is float32 for all of them.
-enum class WeightType : uint8_t { kBfloat16, kFloat16, kFloat32 };
+enum class WeightType : uint8_t { kBfloat16, kFloat16, kFloat32, kInt8 };
 
-/// Bytes of one stored weight.
+/// Inputs that a product sums in one go before the sum joins those of the blocks before it. Part of
+/// what defines a result's bits; short blocks round less.
+inline constexpr int64_t kSumBlock = 32;
+
+/// Bytes of one stored weight, without its share of a scale.
 constexpr int64_t weight_bytes(WeightType type) {
+  if (type == WeightType::kInt8) return 1;
   return type == WeightType::kFloat32 ? 4 : 2;
 }
 
@@ -22,6 +27,9 @@ constexpr int64_t weight_bytes(WeightType type) {
 ///   even
 ///                                   input with a shift and to the odd one with a mask
 /// An odd last input is paired with zeros.
+///   int8:              as float32, kSumBlock inputs after kSumBlock inputs (the last filled up
+///   with
+///                      zeros), each followed by the scales of its outputs: [panel] bfloat16
 struct PackedShape {
   int64_t in = 0, out = 0;
   int64_t panel = 0;  ///< outputs per panel, from LinearKernels
@@ -29,14 +37,23 @@ struct PackedShape {
   int64_t matrices = 1;  ///< whose panels alternate in memory; this is one of them
 
   int64_t panels() const { return (out + panel - 1) / panel; }
-  int64_t panel_bytes() const { return (in + 1) / 2 * 2 * panel * weight_bytes(type); }
+  int64_t panel_bytes() const {
+    if (type == WeightType::kInt8) return (in + kSumBlock - 1) / kSumBlock * int8_block_bytes();
+    return (in + 1) / 2 * 2 * panel * weight_bytes(type);
+  }
+  int64_t int8_block_bytes() const { return (kSumBlock + 2) * panel; }
   /// From a panel to the next of the same matrix.
   int64_t panel_step() const { return matrices * panel_bytes(); }
   int64_t bytes() const { return panels() * panel_bytes(); }
-  /// Where weight (output, input) lies, counted in weights from the start.
+  /// Where the block of kSumBlock inputs with weight (output, input) begins, in int8.
+  int64_t int8_block(int64_t output, int64_t input) const {
+    return output / panel * panel_step() + input / kSumBlock * int8_block_bytes();
+  }
+  /// Where weight (output, input) lies, counted in weights from the start; in int8, from its block.
   int64_t index(int64_t output, int64_t input) const {
-    const int64_t pair = output / panel * matrices * ((in + 1) / 2) + input / 2;
     const int64_t lane = output % panel, odd = input % 2;
+    if (type == WeightType::kInt8) return input % kSumBlock * panel + lane;
+    const int64_t pair = output / panel * matrices * ((in + 1) / 2) + input / 2;
     return pair * 2 * panel + (type == WeightType::kBfloat16 ? lane * 2 + odd : odd * panel + lane);
   }
 };
@@ -67,9 +84,5 @@ struct LinearKernels {
   void (*run_rounded)(const PackedShape& shape, const LinearCall& call);
 };
 const LinearKernels& linear_kernels(CpuPath path);
-
-/// Inputs that run() sums in one go before the sum joins those of the blocks before it. Part of
-/// what defines a result's bits; short blocks round less.
-inline constexpr int64_t kSumBlock = 32;
 
 }  // namespace surprisal

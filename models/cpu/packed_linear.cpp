@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "lib/error.h"
+#include "models/cpu/int8_weights.h"
 
 namespace surprisal {
 namespace {
@@ -18,10 +19,12 @@ WeightType weight_type(at::ScalarType dtype) {
       return WeightType::kFloat16;
     case at::kFloat:
       return WeightType::kFloat32;
+    case at::kChar:
+      return WeightType::kInt8;
     default:
       throw Error(ErrorCode::kUnsupported, std::string("weights of dtype ") + c10::toString(dtype) +
-                                               " have no CPU kernel; expected bfloat16, float16 "
-                                               "or float32");
+                                               " have no CPU kernel; expected bfloat16, float16, "
+                                               "float32 or int8");
   }
 }
 
@@ -42,6 +45,34 @@ void pack_rows(const PackedShape& shape, const void* weight, std::byte* to, int6
   }
 }
 
+/// @param weight  [end - begin, in]
+void pack_int8_rows(const PackedShape& shape, const float* weight, std::byte* to, int64_t begin,
+                    int64_t end) {
+  for (int64_t output = begin; output < end; ++output, weight += shape.in) {
+    for (int64_t first = 0; first < shape.in; first += kSumBlock) {
+      const int64_t last = std::min(first + kSumBlock, shape.in);
+      const float scale = int8_scale({weight + first, weight + last});
+      std::byte* const block = to + shape.int8_block(output, first);
+      for (int64_t input = first; input < last; ++input) {
+        block[shape.index(output, input)] =
+            static_cast<std::byte>(int8_weight(weight[input], scale));
+      }
+      reinterpret_cast<uint16_t*>(block + kSumBlock * shape.panel)[output % shape.panel] =
+          static_cast<uint16_t>(std::bit_cast<uint32_t>(scale) >> 16);
+    }
+  }
+}
+
+void unpack_int8(const PackedShape& shape, const std::byte* weights, int64_t output, float* to) {
+  for (int64_t input = 0; input < shape.in; ++input) {
+    const std::byte* const block = weights + shape.int8_block(output, input);
+    const uint32_t scale =
+        reinterpret_cast<const uint16_t*>(block + kSumBlock * shape.panel)[output % shape.panel];
+    to[input] = static_cast<float>(static_cast<int8_t>(block[shape.index(output, input)])) *
+                std::bit_cast<float>(scale << 16);
+  }
+}
+
 template <class T>
 void unpack(const PackedShape& shape, const std::byte* weights, int64_t output, float* to) {
   const T* const column = reinterpret_cast<const T*>(weights) + shape.index(output, 0);
@@ -52,6 +83,10 @@ void unpack(const PackedShape& shape, const std::byte* weights, int64_t output, 
 }
 
 }  // namespace
+
+int64_t PackedLinear::weight_bytes(int64_t out, int64_t in, at::ScalarType dtype, CpuPath path) {
+  return packed_shape(out, in, dtype, path).bytes();
+}
 
 int64_t PackedLinear::packed_bytes(int64_t out, int64_t in, at::ScalarType dtype, CpuPath path) {
   const PackedShape shape = packed_shape(out, in, dtype, path);
@@ -82,7 +117,10 @@ std::pair<PackedLinear, PackedLinear> PackedLinear::alternating(int64_t out, int
 
 void PackedLinear::pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share) {
   const auto [begin, end] = outputs_of(share);
-  if (shape_.type == WeightType::kFloat32) {
+  if (shape_.type == WeightType::kInt8) {
+    const at::Tensor rows = weight.narrow(0, begin, end - begin).to(at::kFloat);
+    pack_int8_rows(shape_, rows.const_data_ptr<float>(), weights_, begin, end);
+  } else if (shape_.type == WeightType::kFloat32) {
     pack_rows<float>(shape_, weight.const_data_ptr(), weights_, begin, end);
   } else {  // bfloat16 and float16 alike: sixteen bits that move unchanged
     pack_rows<uint16_t>(shape_, weight.const_data_ptr(), weights_, begin, end);
@@ -148,6 +186,8 @@ void PackedLinear::unpack_row(int64_t output, float* to) const {
       return unpack<c10::Half>(shape_, weights_, output, to);
     case WeightType::kFloat32:
       return unpack<float>(shape_, weights_, output, to);
+    case WeightType::kInt8:
+      return unpack_int8(shape_, weights_, output, to);
   }
 }
 

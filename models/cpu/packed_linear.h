@@ -12,14 +12,17 @@
 namespace surprisal {
 
 /// A linear layer y = x W^T + b for CPUs, in float32 arithmetic over weights kept in the dtype they
-/// were stored in; or in bfloat16, with x rounded and sums in float32. A row's result has the same
-/// bits whatever the other rows, the number of workers, and (in float32, with fused multiply-add)
-/// the CPU path.
+/// were stored in, or rounded to int8 (int8_weights.h); or in bfloat16, with x rounded and sums in
+/// float32. A row's result has the same bits whatever the other rows, the number of workers, and
+/// (in float32, with fused multiply-add) the CPU path.
 class PackedLinear {
  public:
   /// Bytes to plan for in the arena.
   /// @throws Error(kUnsupported) on a dtype other than bfloat16, float16 and float32
   static int64_t packed_bytes(int64_t out, int64_t in, at::ScalarType dtype,
+                              CpuPath path = cpu_path());
+  /// Bytes of the weights among these.
+  static int64_t weight_bytes(int64_t out, int64_t in, at::ScalarType dtype,
                               CpuPath path = cpu_path());
 
   /// Takes room in the arena, which must outlive this object; pack() fills it.
@@ -34,13 +37,13 @@ class PackedLinear {
                                                            CpuPath path = cpu_path());
 
   /// Copies this share's outputs into place; the shares of all ranks make the whole.
-  /// @param weight  [out, in] of the dtype given at construction, contiguous, on the CPU
+  /// @param weight  [out, in] of the dtype given at construction (of any, where that is int8),
+  ///                contiguous, on the CPU
   /// @param bias    [out], or undefined
   void pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share = {});
 
   int64_t in_features() const { return shape_.in; }
   int64_t out_features() const { return shape_.out; }
-  int64_t weight_bytes() const { return shape_.bytes(); }
 
   /// Rows of activations: row r starts at data + r * stride. A stride that is a multiple of 1,024
   /// floats is slow for many rows (they fall into the same cache sets).

@@ -26,28 +26,26 @@ void release_pages(const at::Tensor& tensor) {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
 }
 
-int64_t arena_bytes(const ModelConfig& config, const LlamaWeights& weights, CpuPath path) {
+at::ScalarType packed_dtype(const Linear& part, bool int8) {
+  return int8 ? at::kChar : part.weight.scalar_type();
+}
+
+int64_t arena_bytes(const ModelConfig& config, const LlamaWeights& weights, bool int8,
+                    CpuPath path) {
   int64_t bytes = 0;
-  const auto linear = [&](const Linear& part) {
-    bytes += PackedLinear::packed_bytes(part.weight.size(0), part.weight.size(1),
-                                        part.weight.scalar_type(), path);
-  };
-  for (const DecoderLayer& layer : weights.layers) {
-    for (const Linear* part :
-         {&layer.self_attn.q_proj, &layer.self_attn.k_proj, &layer.self_attn.v_proj,
-          &layer.self_attn.o_proj, &layer.mlp.gate_proj, &layer.mlp.up_proj, &layer.mlp.down_proj})
-      linear(*part);
+  for (const Linear* part : products(weights)) {
+    bytes += PackedLinear::packed_bytes(part->weight.size(0), part->weight.size(1),
+                                        packed_dtype(*part, int8), path);
   }
-  linear(weights.lm_head);
   const int64_t norms = 2 * config.num_hidden_layers + 1;
   return bytes + norms * WeightArena::rounded(padded(config.hidden_size) * 4);
 }
 
 }  // namespace
 
-PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPath path,
+PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, bool int8, CpuPath path,
                          ThreadTeam& team)
-    : arena_(arena_bytes(config, weights, path)) {
+    : arena_(arena_bytes(config, weights, int8, path)) {
   const auto norm = [&](RmsNorm& part) {
     const at::Tensor values = part.weight.to(at::kFloat).contiguous();
     auto* const to = reinterpret_cast<float*>(arena_.take(padded(values.numel()) * 4));
@@ -69,18 +67,18 @@ PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPat
     part = {};
   };
   const auto linear = [&](Linear& part) {
-    PackedLinear packed(part.weight.size(0), part.weight.size(1), part.weight.scalar_type(),
+    PackedLinear packed(part.weight.size(0), part.weight.size(1), packed_dtype(part, int8),
                         part.bias.defined(), arena_, path);
     pack(packed, part);
     return packed;
   };
   const auto linears = [&](Linear& one, Linear& other) {
-    if (one.weight.scalar_type() != other.weight.scalar_type() ||
+    if (packed_dtype(one, int8) != packed_dtype(other, int8) ||
         one.bias.defined() != other.bias.defined()) {
       return std::pair{linear(one), linear(other)};
     }
     auto packed =
-        PackedLinear::alternating(one.weight.size(0), one.weight.size(1), one.weight.scalar_type(),
+        PackedLinear::alternating(one.weight.size(0), one.weight.size(1), packed_dtype(one, int8),
                                   one.bias.defined(), arena_, path);
     pack(packed.first, one);
     pack(packed.second, other);

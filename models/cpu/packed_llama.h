@@ -15,7 +15,7 @@
 namespace surprisal {
 
 /// A Llama's weights in the form the CPU kernels read, layer after layer in one mapping. The
-/// products keep the dtype they were stored in; norms are float32.
+/// products keep the dtype they were stored in, or are rounded to int8; norms are float32.
 class PackedLlama {
  public:
   struct Layer {
@@ -27,7 +27,9 @@ class PackedLlama {
 
   /// Copies the weights and gives back each tensor, and the pages of the file behind it, a slice at
   /// a time as it is copied, so that the model is in memory once.
-  PackedLlama(const ModelConfig& config, LlamaWeights weights, CpuPath path, ThreadTeam& team);
+  /// @param int8  round the products' weights
+  PackedLlama(const ModelConfig& config, LlamaWeights weights, bool int8, CpuPath path,
+              ThreadTeam& team);
 
   const Layer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   int64_t layers() const { return static_cast<int64_t>(layers_.size()); }

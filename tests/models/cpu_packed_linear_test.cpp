@@ -18,12 +18,12 @@ struct Layer {
   at::Tensor weight, bias;
   WeightArena arena;
   PackedLinear packed;
-  Layer(at::Tensor w, at::Tensor b, CpuPath path)
-      : weight(std::move(w)),
+  Layer(at::Tensor w, at::Tensor b, CpuPath path) : Layer(w, b, path, w.scalar_type()) {}
+  Layer(at::Tensor w, at::Tensor b, CpuPath path, at::ScalarType dtype)
+      : weight(dtype == at::kChar ? w : w.to(dtype)),
         bias(std::move(b)),
-        arena(
-            PackedLinear::packed_bytes(weight.size(0), weight.size(1), weight.scalar_type(), path)),
-        packed(weight.size(0), weight.size(1), weight.scalar_type(), bias.defined(), arena, path) {
+        arena(PackedLinear::packed_bytes(weight.size(0), weight.size(1), dtype, path)),
+        packed(weight.size(0), weight.size(1), dtype, bias.defined(), arena, path) {
     // In shares out of order, as threads may do.
     packed.pack(weight, bias, {1, 2});
     packed.pack(weight, bias, {0, 2});
@@ -53,6 +53,29 @@ at::Tensor integers(at::IntArrayRef shape) {
   return at::randint(-8, 9, shape).to(at::kFloat);
 }
 
+// Weights that every dtype holds exactly: a block's largest makes its scale in int8 1.
+at::Tensor integer_weights(int64_t out, int64_t in) {
+  const at::Tensor weight = integers({out, in});
+  weight.slice(1, 0, in, kSumBlock).fill_(127);
+  return weight;
+}
+
+// What a layer's weights are once stored. In int8: 127ths of a block's largest one.
+at::Tensor as_stored(const at::Tensor& weight, at::ScalarType dtype) {
+  if (dtype != at::kChar) return weight.to(dtype).to(at::kFloat);
+  const int64_t out = weight.size(0), in = weight.size(1);
+  const int64_t blocks = (in + kSumBlock - 1) / kSumBlock;
+  const at::Tensor wide = at::zeros({out, blocks * kSumBlock});
+  wide.narrow(1, 0, in).copy_(weight);
+  const at::Tensor parts = wide.view({out, blocks, kSumBlock});
+  const at::Tensor exact = parts.abs().amax(-1, true) / 127;
+  at::Tensor scale = exact.to(at::kBFloat16).to(at::kFloat);
+  const at::Tensor above =
+      at::nextafter(scale.to(at::kBFloat16), at::full({}, 1e30, at::kBFloat16));
+  scale = at::where(scale < exact, above.to(at::kFloat), scale);
+  return (at::round(parts / scale).nan_to_num() * scale).view({out, -1}).narrow(1, 0, in);
+}
+
 class PackedLinearTest : public testing::TestWithParam<std::tuple<CpuPath, at::ScalarType>> {
  protected:
   void SetUp() override {
@@ -70,9 +93,9 @@ TEST_P(PackedLinearTest, IsExactOnIntegersOfAwkwardShapes) {
       {1, 1},    {2, 1},    {15, 2},   {16, 3},    {17, 64},  {31, 5},
       {33, 767}, {64, 768}, {47, 769}, {96, 1537}, {100, 576}};
   for (const auto& [out, in] : shapes) {
-    const at::Tensor weight = integers({out, in}), bias = integers({out});
-    const Layer plain(weight.to(dtype()), {}, path());
-    const Layer biased(weight.to(dtype()), bias.to(dtype()), path());
+    const at::Tensor weight = integer_weights(out, in), bias = integers({out});
+    const Layer plain(weight, {}, path(), dtype());
+    const Layer biased(weight, bias, path(), dtype());
     for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 37, 70}) {
       SCOPED_TRACE(testing::Message() << "out " << out << " in " << in << " rows " << rows);
       const at::Tensor x = integers({rows, in}), before = integers({rows, out});
@@ -85,8 +108,8 @@ TEST_P(PackedLinearTest, IsExactOnIntegersOfAwkwardShapes) {
 }
 
 TEST_P(PackedLinearTest, ManyRowsCrossTheRowBlocks) {
-  const at::Tensor weight = integers({40, 70}), x = integers({401, 70});
-  const Layer layer(weight.to(dtype()), {}, path());
+  const at::Tensor weight = integer_weights(40, 70), x = integers({401, 70});
+  const Layer layer(weight, {}, path(), dtype());
   EXPECT_TRUE(forward(layer.packed, x).equal(at::matmul(x, weight.t())));
 }
 
@@ -94,15 +117,16 @@ TEST_P(PackedLinearTest, ManyRowsCrossTheRowBlocks) {
 constexpr double kTolerance = 2e-4;
 
 TEST_P(PackedLinearTest, AgreesWithDoublePrecision) {
-  const at::Tensor weight = at::randn({130, 1536}).to(dtype()), x = at::randn({9, 1536});
-  const Layer layer(weight, {}, path());
-  const at::Tensor expected = at::matmul(x.to(at::kDouble), weight.to(at::kDouble).t());
+  const at::Tensor weight = at::randn({130, 1536}), x = at::randn({9, 1536});
+  const Layer layer(weight, {}, path(), dtype());
+  const at::Tensor stored = as_stored(weight, dtype());
+  const at::Tensor expected = at::matmul(x.to(at::kDouble), stored.to(at::kDouble).t());
   EXPECT_LT((forward(layer.packed, x) - expected).abs().max().item<double>(), kTolerance);
 }
 
 TEST_P(PackedLinearTest, RowsHaveTheSameBitsInAnyCompany) {
-  const at::Tensor weight = at::randn({77, 1600}).to(dtype()), x = at::randn({70, 1600});
-  const Layer layer(weight, at::randn({77}), path());
+  const at::Tensor weight = at::randn({77, 1600}), x = at::randn({70, 1600});
+  const Layer layer(weight, at::randn({77}), path(), dtype());
   const at::Tensor together = forward(layer.packed, x);
   for (int64_t rows = 1; rows <= 70; ++rows) {
     const at::Tensor part = x.narrow(0, 70 - rows, rows);
@@ -113,19 +137,19 @@ TEST_P(PackedLinearTest, RowsHaveTheSameBitsInAnyCompany) {
 }
 
 TEST_P(PackedLinearTest, UnpacksRows) {
-  const at::Tensor weight = at::randn({45, 33}).to(dtype());
-  const Layer layer(weight, {}, path());
-  const at::Tensor row = at::empty({33});
+  const at::Tensor weight = at::randn({45, 33});
+  const Layer layer(weight, {}, path(), dtype());
+  const at::Tensor stored = as_stored(weight, dtype()), row = at::empty({33});
   for (int64_t i = 0; i < 45; ++i) {
     layer.packed.unpack_row(i, row.mutable_data_ptr<float>());
-    EXPECT_TRUE(row.equal(weight[i].to(at::kFloat)));
+    EXPECT_TRUE(row.equal(stored[i]));
   }
 }
 
 TEST_P(PackedLinearTest, MatricesThatAlternateKeepTheirBits) {
   for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{{5, 3}, {100, 71}}) {
-    const Layer plain[] = {{at::randn({out, in}).to(dtype()), at::randn({out}), path()},
-                           {at::randn({out, in}).to(dtype()), at::randn({out}), path()}};
+    const Layer plain[] = {{at::randn({out, in}), at::randn({out}), path(), dtype()},
+                           {at::randn({out, in}), at::randn({out}), path(), dtype()}};
     WeightArena arena(2 * PackedLinear::packed_bytes(out, in, dtype(), path()));
     auto [one, other] = PackedLinear::alternating(out, in, dtype(), true, arena, path());
     one.pack(plain[0].weight, plain[0].bias);
@@ -139,7 +163,7 @@ TEST_P(PackedLinearTest, MatricesThatAlternateKeepTheirBits) {
 }
 
 TEST_P(PackedLinearTest, SharesCoverTheOutputs) {
-  const Layer layer(at::zeros({100, 2}, dtype()), {}, path());
+  const Layer layer(at::zeros({100, 2}), {}, path(), dtype());
   int64_t next = 0;
   for (int rank = 0; rank < 3; ++rank) {
     const auto [begin, end] = layer.packed.outputs_of({rank, 3});
@@ -152,7 +176,7 @@ TEST_P(PackedLinearTest, SharesCoverTheOutputs) {
 TEST_P(PackedLinearTest, PiecesAreTheWholeToTheBit) {
   for (const auto& [out, in] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 3}, {32, 9}, {100, 70}}) {
-    const Layer layer(at::randn({out, in}).to(dtype()), at::randn({out}), path());
+    const Layer layer(at::randn({out, in}), at::randn({out}), path(), dtype());
     const at::Tensor x = at::randn({14, in}), y = at::full({14, out}, kUntouched);
     int64_t next = 0;
     for (int64_t piece = 0; piece < layer.packed.pieces(); ++piece) {
@@ -170,7 +194,8 @@ TEST_P(PackedLinearTest, PiecesAreTheWholeToTheBit) {
 
 INSTANTIATE_TEST_SUITE_P(, PackedLinearTest,
                          testing::Combine(testing::ValuesIn(available_cpu_paths()),
-                                          testing::Values(at::kBFloat16, at::kHalf, at::kFloat)),
+                                          testing::Values(at::kBFloat16, at::kHalf, at::kFloat,
+                                                          at::kChar)),
                          [](const auto& test) {
                            return std::string(cpu_path_name(std::get<0>(test.param))) + "_" +
                                   c10::toString(std::get<1>(test.param));
@@ -178,14 +203,46 @@ INSTANTIATE_TEST_SUITE_P(, PackedLinearTest,
 
 TEST(PackedLinear, PathsWithFusedMultiplyAddGiveTheSameBits) {
   at::manual_seed(2);
-  const at::Tensor weight = at::randn({50, 777}).to(at::kBFloat16), x = at::randn({7, 777});
-  at::Tensor first;
+  const at::Tensor weight = at::randn({50, 777}), x = at::randn({7, 777});
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kChar}) {
+    at::Tensor first;
+    for (const CpuPath path : available_cpu_paths()) {
+      if (path == CpuPath::kPortable) continue;
+      const Layer layer(weight, {}, path, dtype);
+      const at::Tensor y = forward(layer.packed, x);
+      if (!first.defined()) first = y;
+      EXPECT_TRUE(y.equal(first)) << cpu_path_name(path);
+    }
+  }
+}
+
+// A block of zeros stays zero, and what is no number shows in the products of its row alone.
+TEST(Int8Weights, ZerosAndNumbersThatAreNone) {
+  const at::Tensor weight = at::randn({40, 70}), x = at::randn({3, 70});
+  weight.narrow(1, 32, 32).zero_();
+  weight[7][66] = std::numeric_limits<float>::infinity();
+  weight[8][2] = kNan;
   for (const CpuPath path : available_cpu_paths()) {
-    if (path == CpuPath::kPortable) continue;
-    const Layer layer(weight, {}, path);
-    const at::Tensor y = forward(layer.packed, x);
-    if (!first.defined()) first = y;
-    EXPECT_TRUE(y.equal(first)) << cpu_path_name(path);
+    const Layer layer(weight, {}, path, at::kChar);
+    const at::Tensor bad = forward(layer.packed, x).isnan().all(0);
+    for (int64_t i = 0; i < 40; ++i) EXPECT_EQ(bad[i].item<bool>(), i == 7 || i == 8) << i;
+    const at::Tensor row = at::empty({70});
+    layer.packed.unpack_row(0, row.mutable_data_ptr<float>());
+    EXPECT_TRUE(row.narrow(0, 32, 32).eq(0).all().item<bool>());
+  }
+}
+
+TEST(Int8Weights, LieWithinHalfAStepOfTheOriginal) {
+  at::manual_seed(4);
+  const at::Tensor weight = at::randn({33, 640}) * at::logspace(-30, 30, 33).unsqueeze(1);
+  const Layer layer(weight, {}, cpu_path(), at::kChar);
+  const at::Tensor row = at::empty({640});
+  for (int64_t i = 0; i < 33; ++i) {
+    layer.packed.unpack_row(i, row.mutable_data_ptr<float>());
+    const at::Tensor blocks = weight[i].view({20, kSumBlock});
+    // A scale in bfloat16 is at most 2^-7 above the exact one; half of one more for float32's sums.
+    const at::Tensor step = blocks.abs().amax(-1, true) / 127 * (1 + 1.0 / 128);
+    EXPECT_TRUE(((row.view({20, kSumBlock}) - blocks).abs() <= step * 0.5001).all().item<bool>());
   }
 }
 

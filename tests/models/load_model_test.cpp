@@ -189,6 +189,10 @@ TEST(Placement, NamesAreResolvedOrRefused) {
   EXPECT_EQ(resolve_dtype("auto", at::kCPU), at::kFloat);
   EXPECT_EQ(resolve_dtype("auto", at::Device(at::kCUDA, 0)), at::kBFloat16);
   EXPECT_EQ(resolve_dtype("float16", at::kCPU), at::kHalf);
+  EXPECT_EQ(resolve_dtype("int8", at::kCPU), at::kChar);
+  EXPECT_EQ(dtype_name(at::kChar), "int8");
+  EXPECT_THROW(resolve_dtype("int8", at::Device(at::kCUDA, 0)), Error);
+  EXPECT_THROW(choose_placement({}, {.dtype = "int8", .device = "cpu", .reference = true}), Error);
   for (const char* name : {"gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", ""})
     EXPECT_THAT(test::thrown(ErrorCode::kConfig, [&] { resolve_device(name); }),
                 HasSubstr("unknown device"));

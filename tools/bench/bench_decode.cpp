@@ -149,7 +149,7 @@ void define(CLI::App& app, Options& options) {
       ->check(CLI::Range(1, 4096));
   app.add_option("--device", options.model.device, "cpu, cuda, cuda:N, auto")
       ->capture_default_str();
-  app.add_option("--dtype", options.model.dtype, "of the arithmetic: bfloat16, float16, float32")
+  app.add_option("--dtype", options.model.dtype, "bfloat16, float32, float16, int8 (weights only)")
       ->capture_default_str();
   app.add_flag("--reference", options.model.reference, "the plain ATen implementation");
   app.add_flag("--json", options.json, "one JSON object instead of text");

@@ -56,8 +56,10 @@ void packed_linear(benchmark::State& state, Shape shape, CpuPath path, at::Scala
                     {y.mutable_data_ptr<float>(), y.size(1)});
     }
   }
-  set_counters(state, static_cast<double>(copies * layers[0].weight_bytes()),
-               static_cast<double>(2 * copies * shape.out * shape.in * rows));
+  set_counters(
+      state,
+      static_cast<double>(copies * PackedLinear::weight_bytes(shape.out, shape.in, dtype, path)),
+      static_cast<double>(2 * copies * shape.out * shape.in * rows));
 }
 
 void at_linear(benchmark::State& state, Shape shape, at::ScalarType dtype) {
