@@ -3,6 +3,13 @@
 #include <algorithm>
 
 namespace surprisal {
+namespace {
+
+/// From so many queries on each is put together by one rank: the last one, at which others wait, is
+/// then a small part of the whole.
+constexpr size_t kQueriesOfARank = 4;
+
+}  // namespace
 
 std::span<const int64_t> AttentionPlan::blocks(const Query& query, int64_t chunk) const {
   const std::span<const int64_t> all = row_of(query).blocks;
@@ -30,6 +37,7 @@ void AttentionPlan::make(const Batch& of, int64_t begin, int64_t end, bool keep_
     }
     add_items(chunk, present, heads, tile_rows);
   }
+  by_query = queries.size() >= kQueriesOfARank * ranks;
   groups_.push_back({items.size(), comparisons.size()});
   spread(ranks);
 }
@@ -42,15 +50,29 @@ void AttentionPlan::spread(size_t ranks) {
     to.insert(to.end(), from.begin() + static_cast<ptrdiff_t>(begin),
               from.begin() + static_cast<ptrdiff_t>(end));
   };
-  for (size_t first = 0; first < ranks; ++first) {
-    for (size_t g = first; g + 1 < groups_.size(); g += ranks) {
-      const Group &begin = groups_[g], &end = groups_[g + 1];
-      append(items, begin.items, end.items, spread_items_);
-      append(comparisons, begin.comparisons, end.comparisons, spread_comparisons_);
-    }
+  for (const size_t g : spread_groups(ranks)) {
+    const Group &begin = groups_[g], &end = groups_[g + 1];
+    append(items, begin.items, end.items, spread_items_);
+    append(comparisons, begin.comparisons, end.comparisons, spread_comparisons_);
   }
   items.swap(spread_items_);
   comparisons.swap(spread_comparisons_);
+}
+
+std::vector<size_t> AttentionPlan::spread_groups(size_t ranks) const {
+  std::vector<size_t> in_turn, alone, order;
+  for (size_t g = 0; g + 1 < groups_.size(); ++g) {
+    (by_query && groups_[g].query >= 0 ? alone : in_turn).push_back(g);
+  }
+  std::ranges::stable_sort(alone, {}, [&](size_t g) { return groups_[g].query; });
+  for (size_t rank = 0; rank < ranks; ++rank) {
+    for (size_t i = rank; i < in_turn.size(); i += ranks) order.push_back(in_turn[i]);
+    const auto place = [&](size_t r) {
+      return alone.begin() + static_cast<ptrdiff_t>(alone.size() * r / ranks);
+    };
+    order.insert(order.end(), place(rank), place(rank + 1));
+  }
+  return order;
 }
 
 void AttentionPlan::add_queries(int64_t begin, int64_t end, bool keep_selected, bool keep_all,
@@ -102,7 +124,7 @@ void AttentionPlan::add_items(int64_t chunk, std::vector<int32_t>& present, Head
   const int32_t tile_heads = std::min(group, rows), most = rows / tile_heads;
   for (size_t begin = 0, end = 0; begin < present.size(); begin = end) {
     while (end < present.size() && share_keys(present[begin], present[end])) ++end;
-    groups_.push_back({items.size(), comparisons.size()});
+    groups_.push_back({items.size(), comparisons.size(), end - begin == 1 ? present[begin] : -1});
     for (size_t i = begin; i < end; ++i) {
       if (query(present[i]).compared >= 0) comparisons.push_back({present[i], chunk});
     }
@@ -114,6 +136,7 @@ void AttentionPlan::add_items(int64_t chunk, std::vector<int32_t>& present, Head
                     .first_head = head,
                     .heads = std::min(tile_heads, group - head)};
           while (next < end && item.queries < most) {
+            ++queries[static_cast<size_t>(present[next])].items;
             item.query[static_cast<size_t>(item.queries++)] = present[next++];
           }
           items.push_back(item);

@@ -27,6 +27,7 @@ struct AttentionPlan {
     int64_t record = 0;     ///< of (chunk 0, head 0); (c, h) is c * H + h further
     int64_t kept = -1;      ///< the same among kept weights, or -1
     int64_t compared = -1;  ///< number of its first chunk's comparison, or -1
+    int32_t items = 0;      ///< that it is in
   };
   /// Queries that share one chunk's keys: neighbours in a row, or rows with a common prefix.
   struct Item {
@@ -55,6 +56,9 @@ struct AttentionPlan {
   std::vector<int32_t> compared;        ///< queries whose heads are compared
   std::vector<Comparison> comparisons;  ///< in the items' order, so that weights lie near
   int64_t records = 0, kept = 0;        ///< in all
+  /// Whether there are queries enough that each is put together by whoever did the last of its
+  /// items, while what they left is in that processor's caches; else that is cut up among all.
+  bool by_query = false;
 
   const AttentionRow& row_of(const Query& query) const {
     return batch->rows[static_cast<size_t>(query.row)];
@@ -66,12 +70,15 @@ struct AttentionPlan {
   void add_queries(int64_t begin, int64_t end, bool keep_selected, bool keep_all, int64_t heads);
   /// @param present  the queries that reach into the chunk
   void add_items(int64_t chunk, std::vector<int32_t>& present, Heads heads, int64_t tile_rows);
-  /// Orders items and comparisons so that each rank's part of them is every `ranks`-th group.
+  /// Orders items and comparisons so that each rank's part of them is every `ranks`-th group; but
+  /// by query, groups of one query follow each other.
   void spread(size_t ranks);
-  /// Where the items and comparisons of queries that share a chunk's keys begin. One rank takes them
-  /// all: they read the same blocks, and comparisons the weights that items leave.
+  std::vector<size_t> spread_groups(size_t ranks) const;
+  /// Where the items and comparisons of queries that share a chunk's keys begin. One rank takes
+  /// them all: they read the same blocks, and comparisons the weights that items leave.
   struct Group {
     size_t items, comparisons;
+    int32_t query = -1;  ///< the only one
   };
   std::vector<Group> groups_;
   std::vector<Item> spread_items_;

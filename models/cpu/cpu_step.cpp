@@ -164,14 +164,19 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
   });
   team_.stage(share, rows * config_.num_key_value_heads,
               [&](int64_t piece) { place(index, slab, cache, piece); });
-  team_.stage(share, attention_.attend_pieces(),
-              [&](int64_t piece) { attention_.attend(attention, piece, share.rank); });
-  team_.stage(share, attention_.merge_pieces(), [&](int64_t piece) {
+  const auto merge = [&](int64_t piece) {
     float* const out = scratch_[static_cast<size_t>(share.rank)].row.data();
     attention_.merge(attention, piece, out);
     const int64_t begin = piece % heads * config_.head_dim;
     mixed_.put(piece / heads, begin, begin + config_.head_dim, out);
+  };
+  team_.stage(share, attention_.attend_pieces(), [&](int64_t piece) {
+    for (const int32_t row : attention_.attend(attention, piece, share.rank)) {
+      for (int64_t head = 0; head < heads; ++head) merge(row * heads + head);
+      attention_.compare_query(attention, row);
+    }
   });
+  if (attention_.merge_pieces() > 0) team_.stage(share, attention_.merge_pieces(), merge);
   team_.stage(share, layer.o.pieces(), [&](int64_t piece) {
     layer.o.forward_piece(mixed_.input(), rows, part(hidden_, layer.o, piece), piece,
                           PackedLinear::Store::kAdd);

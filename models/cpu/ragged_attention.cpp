@@ -1,6 +1,7 @@
 #include "models/cpu/ragged_attention.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 
@@ -68,6 +69,8 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
   for (FloatBuffer& factors : factors_) factors.reserve(plan_.kept);
   summaries_.resize(plan_.queries.size() * static_cast<size_t>(heads_));
   disagreements_.resize(plan_.comparisons.size());
+  items_left_.clear();
+  for (const Query& query : plan_.queries) items_left_.push_back(query.items);
 }
 
 std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& layer,
@@ -82,9 +85,9 @@ std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& la
   return offsets;
 }
 
-void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
+std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
   const Item& item = plan_.items[static_cast<size_t>(piece)];
-  const Scratch& scratch = scratch_[static_cast<size_t>(rank)];
+  Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   const int64_t rows = item.queries * item.heads;
   const int64_t head = item.kv_head * group_ + item.first_head;  // of the item's first row
   const bool alone = item.queries == 1;  // then the heads lie one after the other
@@ -158,6 +161,17 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
     std::copy_n(call.scores + r * kChunkKeys, kChunkKeys,
                 weights_.data() + (query.kept + at) * kChunkKeys);
   }
+  if (!plan_.by_query) return {};
+  size_t attended = 0;
+  for (int32_t i = 0; i < item.queries; ++i) {
+    const int32_t index = item.query[static_cast<size_t>(i)];
+    // Releases what this rank wrote, and acquires what the others did.
+    std::atomic_ref left(items_left_[static_cast<size_t>(index)]);
+    if (left.fetch_sub(1, std::memory_order_acq_rel) > 1) continue;
+    left.store(plan_.queries[static_cast<size_t>(index)].items, std::memory_order_relaxed);
+    scratch.attended[attended++] = index;
+  }
+  return {scratch.attended.data(), attended};
 }
 
 void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head, float* out) {
@@ -242,24 +256,38 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
 }
 
 int64_t RaggedAttention::compare_pieces(const Layer& layer) const {
+  if (plan_.by_query) return 0;
   const auto mapped = layer.maps != nullptr ? static_cast<int64_t>(plan_.queries.size()) : 0;
   return mapped + (layer.compares() ? static_cast<int64_t>(plan_.comparisons.size()) : 0);
 }
 
 void RaggedAttention::compare(const Layer& layer, int64_t piece) {
-  if (layer.maps == nullptr) return compare_heads(layer, piece);
-  const auto mapped = static_cast<int64_t>(plan_.queries.size());
-  if (piece < mapped) return write_maps(layer, piece);
-  compare_heads(layer, piece - mapped);
+  if (layer.maps != nullptr) {
+    const auto mapped = static_cast<int64_t>(plan_.queries.size());
+    if (piece < mapped) return write_maps(layer, piece);
+    piece -= mapped;
+  }
+  const auto at = static_cast<size_t>(piece);
+  compare_heads(layer, plan_.comparisons[at],
+                plan_.comparisons[std::min(at + 1, plan_.comparisons.size() - 1)]);
 }
 
-void RaggedAttention::compare_heads(const Layer& layer, int64_t comparison) {
-  const auto& [index, chunk] = plan_.comparisons[static_cast<size_t>(comparison)];
+void RaggedAttention::compare_query(const Layer& layer, int64_t index) {
+  if (layer.maps != nullptr) write_maps(layer, index);
+  const Query& query = plan_.queries[static_cast<size_t>(index)];
+  if (!layer.compares() || query.compared < 0) return;
+  const auto q = static_cast<int32_t>(index);
+  for (int64_t chunk = 0; chunk < query.chunks; ++chunk) {
+    compare_heads(layer, {q, chunk}, {q, std::min(chunk + 1, query.chunks - 1)});
+  }
+}
+
+void RaggedAttention::compare_heads(const Layer& layer, const AttentionPlan::Comparison& what,
+                                    const AttentionPlan::Comparison& next) {
+  const auto& [index, chunk] = what;
   const auto kept_at = [&](const AttentionPlan::Comparison& of) {
     return plan_.queries[static_cast<size_t>(of.query)].kept + of.chunk * heads_;
   };
-  const size_t last = plan_.comparisons.size() - 1;
-  const auto& next = plan_.comparisons[std::min(static_cast<size_t>(comparison) + 1, last)];
   const int64_t at = kept_at({index, chunk});
   DisagreementCall call{.heads = heads_,
                         .weights = weights_.data() + at * kChunkKeys,

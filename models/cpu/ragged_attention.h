@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "models/batch.h"
@@ -57,15 +58,20 @@ class RaggedAttention {
 
   /// Each stage is so many pieces, which ranks may carry out in any order.
   int64_t attend_pieces() const { return static_cast<int64_t>(plan_.items.size()); }
-  void attend(const Layer& layer, int64_t piece, int rank);
+  /// @return tokens of the slab that are attended to now, for the caller to merge(), all heads, and
+  ///         then compare_query(), before this rank's next piece; none where those are stages
+  std::span<const int32_t> attend(const Layer& layer, int64_t piece, int rank);
   /// A piece is a pair (token of the slab, head), heads innermost.
-  int64_t merge_pieces() const { return static_cast<int64_t>(plan_.queries.size()) * heads_; }
+  int64_t merge_pieces() const {
+    return plan_.by_query ? 0 : static_cast<int64_t>(plan_.queries.size()) * heads_;
+  }
   /// @param out  [D]
   void merge(const Layer& layer, int64_t piece, float* out) {
     merge_head(layer, piece / heads_, piece % heads_, out);
   }
   int64_t compare_pieces(const Layer& layer) const;
   void compare(const Layer& layer, int64_t piece);
+  void compare_query(const Layer& layer, int64_t query);
   int64_t finish_pieces(const Layer& layer) const;
   void finish(const Layer& layer, int64_t piece);
 
@@ -82,7 +88,9 @@ class RaggedAttention {
   /// one.
   std::array<int64_t, kChunkBlocks> block_offsets(const Layer& layer, const Item& item) const;
   void merge_head(const Layer& layer, int64_t query, int64_t head, float* out);
-  void compare_heads(const Layer& layer, int64_t comparison);
+  /// @param next  what the next call compares, to be fetched
+  void compare_heads(const Layer& layer, const AttentionPlan::Comparison& what,
+                     const AttentionPlan::Comparison& next);
   /// Where a block's keys or values of one head begin, in bytes.
   int64_t block_offset(const Layer& layer, int64_t block, int64_t kv_head) const {
     return (block * layer.block_stride + kv_head * kBlockKeys * dim_) * cache_bytes(layer.cache);
@@ -104,8 +112,10 @@ class RaggedAttention {
   std::array<FloatBuffer, 3> factors_;  ///< [kept records]: p, p without position 0, p if padded
   std::vector<HeadSummary> summaries_;  ///< [queries][H]
   std::vector<std::array<double, 3>> disagreements_;  ///< [comparisons]
+  std::vector<int32_t> items_left_;                   ///< [queries], of a layer; atomic
   struct Scratch {
     FloatBuffer q, scores, weights, sums;
+    std::array<int32_t, Item::kMaxRows> attended;
   };
   std::vector<Scratch> scratch_;  ///< per rank
 };

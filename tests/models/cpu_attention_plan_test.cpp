@@ -102,5 +102,24 @@ TEST_F(AttentionPlanTest, ARankComparesWhatItAttendedTo) {
   }
 }
 
+TEST_F(AttentionPlanTest, ManyQueriesArePutTogetherOneByOne) {
+  for (int row = 0; row < 11; ++row) add_row(300 + 100 * row);
+  make(2);
+  EXPECT_TRUE(plan_.by_query);
+  std::map<int32_t, std::pair<size_t, size_t>> places;  // a query's first and last item
+  std::map<int32_t, int32_t> counts;
+  for (size_t i = 0; i < plan_.items.size(); ++i) {
+    const int32_t query = plan_.items[i].query[0];
+    places.try_emplace(query, i, i).first->second.second = i;
+    ++counts[query];
+  }
+  for (const auto& [query, place] : places) {
+    EXPECT_EQ(counts[query], plan_.queries[static_cast<size_t>(query)].items);
+    EXPECT_EQ(place.second - place.first + 1, static_cast<size_t>(counts[query])) << query;
+  }
+  make(3);
+  EXPECT_FALSE(plan_.by_query) << "11 queries are too few for 3 ranks";
+}
+
 }  // namespace
 }  // namespace surprisal

@@ -190,13 +190,17 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
       .maps = &result.maps};
   RaggedAttention attention(config, path, ranks);
   attention.plan(batch, 0, batch.tokens(), true, true);
+  const auto merge = [&](int64_t i) {
+    attention.merge(layer, i, result.output.mutable_data_ptr<float>() + i * input.q.size(2));
+  };
   // Pieces in an order and on ranks of no particular pattern, as a team deals them.
   for (int64_t i = attention.attend_pieces(); i-- > 0;) {
-    attention.attend(layer, i, static_cast<int>(i * 7 % 5 % ranks));
+    for (const int32_t row : attention.attend(layer, i, static_cast<int>(i * 7 % 5 % ranks))) {
+      for (int64_t head = 0; head < input.q.size(1); ++head) merge(row * input.q.size(1) + head);
+      attention.compare_query(layer, row);
+    }
   }
-  for (int64_t i = attention.merge_pieces(); i-- > 0;) {
-    attention.merge(layer, i, result.output.mutable_data_ptr<float>() + i * input.q.size(2));
-  }
+  for (int64_t i = attention.merge_pieces(); i-- > 0;) merge(i);
   for (int64_t i = attention.compare_pieces(layer); i-- > 0;) attention.compare(layer, i);
   for (int64_t i = attention.finish_pieces(layer); i-- > 0;) attention.finish(layer, i);
   return result;

@@ -121,13 +121,20 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
           .per_layer = output.per_layer.mutable_data_ptr<float>(),
           .per_head_stride = output.per_head.stride(0),
           .per_layer_stride = output.per_layer.stride(0)};
-      for (int64_t piece = 0; piece < ragged.attend_pieces(); ++piece) {
-        ragged.attend(layer, piece, 0);
-      }
-      if (state.range(3) == 0) continue;
-      for (int64_t piece = 0; piece < ragged.merge_pieces(); ++piece) {
+      const auto merge = [&](int64_t piece) {
         ragged.merge(layer, piece, out.mutable_data_ptr<float>() + piece * config.head_dim);
+      };
+      const bool whole = state.range(3) != 0;
+      for (int64_t piece = 0; piece < ragged.attend_pieces(); ++piece) {
+        for (const int32_t row : ragged.attend(layer, piece, 0)) {
+          if (!whole) break;
+          for (int64_t h = 0; h < config.num_attention_heads; ++h)
+            merge(row * config.num_attention_heads + h);
+          ragged.compare_query(layer, row);
+        }
       }
+      if (!whole) continue;
+      for (int64_t piece = 0; piece < ragged.merge_pieces(); ++piece) merge(piece);
       for (int64_t piece = 0; piece < ragged.compare_pieces(layer); ++piece) {
         ragged.compare(layer, piece);
       }
