@@ -198,7 +198,7 @@ std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count)
   std::vector<RankedLogit> found;
   const size_t sampled = logits.size() / kSampleStride;
   // Twice the expected rank and a few: seldom too few, and a miss only costs another pass.
-  for (size_t rank = 2 * count / kSampleStride + 8; rank < sampled / 2; rank *= 4) {
+  for (size_t rank = 2 * count / kSampleStride + 3; rank < sampled / 2; rank *= 4) {
     std::vector<float> sample(sampled);
     for (size_t i = 0; i < sampled; ++i) sample[i] = logits[i * kSampleStride];
     const auto at = sample.begin() + static_cast<ptrdiff_t>(rank);

@@ -107,18 +107,17 @@ HWY_INLINE float sum(Vector v) {
   return hn::GetLane(hn::SumOfLanes(Floats(), v));
 }
 
-// Scales one row's products with keys and turns them into weights, in place. kAll: every key of
-// the chunk is seen.
-template <bool kStatistics, bool kAll>
+// Scales one row's products with keys and turns them into weights, in place.
+template <bool kStatistics>
 ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
   const Floats d;
   float* const scores = call.scores + row * kChunkKeys;
-  const int64_t vectors = kAll ? kChunkVectors : (call.used + kLanes - 1) / kLanes;
+  const int64_t vectors = (call.used + kLanes - 1) / kLanes;
   const Vector scale = hn::Set(d, call.scale);
   const Vector low = hn::Set(d, static_cast<float>(call.begin[row]));
   const Vector high = hn::Set(d, static_cast<float>(call.end[row]));
   const auto seen = [&](int64_t v, Vector x, Vector otherwise) HWY_ATTR {
-    if constexpr (kAll) return x;
+    if (v * kLanes >= call.begin[row] && (v + 1) * kLanes <= call.end[row]) return x;
     const Vector key = iota(v * kLanes);
     return hn::IfThenElse(hn::And(hn::Ge(key, low), hn::Lt(key, high)), x, otherwise);
   };
@@ -163,10 +162,7 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
 // Turns products with keys into weights, row by row.
 void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
   for (int r = 0; r < call.rows; ++r) {
-    const bool all = call.begin[r] == 0 && call.end[r] == kChunkKeys;
-    const auto kernel = call.statistics ? (all ? soften<true, true> : soften<true, false>)
-                                        : (all ? soften<false, true> : soften<false, false>);
-    call.states[r] = kernel(call, r, fetcher);
+    call.states[r] = (call.statistics ? soften<true> : soften<false>)(call, r, fetcher);
     if (call.cache == CacheType::kFloat32) continue;
     call.round(call.scores + r * kChunkKeys, kChunkKeys, call.weights + r * kChunkKeys);
   }

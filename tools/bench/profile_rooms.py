@@ -5,8 +5,9 @@
 
 Samples the program with `perf` and looks each function up in the build's static libraries. Threads that wait
 spin for a moment, which counts as the model's time: with --threads 1 the shares are those of wall time.
-Functions that no library or several of them define are `other`; the system's and the packaged libraries'
-are named by their file.
+What the kernel does for a function (to give it memory at the first touch, to read a file) counts as that
+function's. Functions that no library or several of them define are `other`; packaged libraries' are named by
+their file.
 """
 import argparse
 import collections
@@ -41,6 +42,19 @@ def bare(name: str) -> str:
     return name[start:]
 
 
+def sampled_functions(profile: str) -> collections.Counter:
+    """(file, function) -> samples: of each the innermost frame outside of the kernel."""
+    script = subprocess.run(["perf", "script", "-i", profile, "-F", "ip,sym,dso"], check=True, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    samples = collections.Counter()
+    for stack in script.split("\n\n"):
+        frames = [line.strip().split(" ", 1)[1].rpartition(" (") for line in stack.splitlines() if line.strip()]
+        if frames:
+            function, _, file = next((f for f in frames if not f[2].startswith("[kernel")), frames[-1])
+            samples[Path(file.rstrip(")")).name, function] += 1
+    return samples
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", type=Path, default=Path("build/release"))
@@ -49,18 +63,13 @@ def main() -> int:
     args = parser.parse_args()
     owners = rooms_of_functions(args.build)
     with tempfile.NamedTemporaryFile() as data:
-        subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "1000", "-o", data.name,
+        subprocess.run(["perf", "record", "-q", "-g", "-e", "cpu-clock", "-F", "1000", "-o", data.name,
                         *args.command], check=True, stdout=subprocess.DEVNULL)
-        report = subprocess.run(["perf", "report", "-i", data.name, "--stdio", "--no-children", "-F",
-                                 "overhead,dso,symbol", "-t", "\t"], check=True, text=True,
-                                capture_output=True).stdout
+        samples = sampled_functions(data.name)
     shares, functions = collections.Counter(), collections.Counter()
     program = Path(args.command[0]).resolve().name
-    for line in report.splitlines():
-        parts = [part.strip() for part in line.split("\t")]
-        if len(parts) != 3 or not parts[0].endswith("%"):
-            continue
-        share, file, function = float(parts[0][:-1]), parts[1], parts[2].split("] ", 1)[-1]
+    for (file, function), count in samples.items():
+        share = 100 * count / samples.total()
         room = owners.get(bare(function), "other") if file == program else file
         shares[room] += share
         if room != "models":
