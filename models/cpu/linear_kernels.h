@@ -23,13 +23,10 @@ constexpr int64_t weight_bytes(WeightType type) {
 /// zero weights; within a panel the weights of input 0 and 1 come first, then those of 2 and 3, and
 /// so on, so that a product reads memory strictly forwards. A pair of inputs is stored as
 ///   float16, float32:  [2][panel]   (input, output)
-///   bfloat16:          [panel][2]   (output, input), because one 32-bit word then widens to the
-///   even
-///                                   input with a shift and to the odd one with a mask
-/// An odd last input is paired with zeros.
-///   int8:              as float32, kSumBlock inputs after kSumBlock inputs (the last filled up
-///   with
-///                      zeros), each followed by the scales of its outputs: [panel] bfloat16
+///   bfloat16:          [panel][2]   (output, input): one 32-bit word then widens to the even input
+///                                   with a shift and to the odd one with a mask
+///   int8:              [2][panel]   and after kSumBlock inputs their scales: [panel] bfloat16
+/// An odd last input is paired with zeros; in int8 a last block of inputs is filled up with them.
 struct PackedShape {
   int64_t in = 0, out = 0;
   int64_t panel = 0;  ///< outputs per panel, from LinearKernels
