@@ -24,7 +24,8 @@ Placement choose_placement(const ModelConfig&, const ModelOptions& options) {
   if (device.is_cpu() && placement.dtype != at::kHalf && !options.reference)
     placement.kernels = cpu_path_name(cpu_path());
   if (placement.dtype == at::kChar && options.reference)
-    throw Error(ErrorCode::kUnsupported, "dtype int8: the plain implementation has none");
+    throw Error(ErrorCode::kUnsupported,
+                "dtype int8: the plain implementation has none; use float32 there");
   return placement;
 }
 

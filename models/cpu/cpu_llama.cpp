@@ -17,11 +17,7 @@ CpuLlama::CpuLlama(const std::string& folder, ModelConfig config, at::ScalarType
       weights_(load_llama_weights(folder, config_,
                                   dtype == at::kBFloat16 ? std::optional(dtype) : std::nullopt,
                                   at::kCPU)) {
-  for (const Linear* part : products(weights_)) {
-    const at::Tensor& weight = part->weight;
-    weight_bytes_ += PackedLinear::weight_bytes(
-        weight.size(0), weight.size(1), dtype == at::kChar ? dtype : weight.scalar_type(), path);
-  }
+  weight_bytes_ = PackedLlama::weight_bytes(weights_, dtype == at::kChar, path);
 }
 
 ThreadTeam& CpuLlama::team() const {

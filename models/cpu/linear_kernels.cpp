@@ -89,7 +89,6 @@ struct Float32 {
 struct Int8 {
   using Bytes = hn::Rebind<int8_t, Floats>;
   static constexpr int64_t kPairBytes = 2 * kPanel;
-  static constexpr int64_t kBlockBytes = (kSumBlock + 2) * kPanel;
   static HWY_INLINE Vector load(const std::byte* from, int v) {
     const auto bytes = hn::Load(Bytes(), reinterpret_cast<const int8_t*>(from) + v * kLanes);
     return hn::ConvertTo(Floats(), hn::PromoteTo(hn::RebindToSigned<Floats>(), bytes));
@@ -102,11 +101,12 @@ struct Int8 {
     return hn::BitCast(Floats(), hn::ShiftLeft<16>(hn::PromoteTo(Words(), halves)));
   }
 };
+template <class Weight>
+constexpr bool kScaled = std::is_same_v<Weight, Int8>;
 // From the weights of a block of inputs to those of the next.
 template <class Weight>
-constexpr int64_t kBlockBytes = kSumBlock / 2 * Weight::kPairBytes;
-template <>
-constexpr int64_t kBlockBytes<Int8> = Int8::kBlockBytes;
+constexpr int64_t kBlockBytes = kSumBlock / 2 * Weight::kPairBytes +
+                                (kScaled<Weight> ? kPanel * int64_t{sizeof(uint16_t)} : 0);
 
 // acc[r][v] += x[r] * w[v]
 template <int R, int V>
@@ -160,7 +160,7 @@ void tile(const std::byte* weights, int64_t panel_step, const float* x, int64_t 
       load(Weight::even, weights);
       multiply_add(acc, w, x + end - 1, x_stride);
     }
-    if constexpr (std::is_same_v<Weight, Int8>) {
+    if constexpr (kScaled<Weight>) {
       load(Weight::scale, block);
       for (int r = 0; r < R; ++r) {
         for (int v = 0; v < kVectors; ++v) {

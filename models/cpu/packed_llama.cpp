@@ -102,6 +102,15 @@ PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, bool i
   if (!tied) embedding_ = weights.embed_tokens.contiguous();
 }
 
+int64_t PackedLlama::weight_bytes(const LlamaWeights& weights, bool int8, CpuPath path) {
+  int64_t bytes = 0;
+  for (const Linear* part : products(weights)) {
+    bytes += PackedLinear::weight_bytes(part->weight.size(0), part->weight.size(1),
+                                        packed_dtype(*part, int8), path);
+  }
+  return bytes;
+}
+
 void PackedLlama::embed(int64_t token, float* to) const {
   if (!embedding_.defined()) return head_->unpack_row(token, to);
   const at::Tensor row = embedding_.select(0, token).to(at::kFloat);

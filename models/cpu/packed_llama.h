@@ -31,6 +31,9 @@ class PackedLlama {
   PackedLlama(const ModelConfig& config, LlamaWeights weights, bool int8, CpuPath path,
               ThreadTeam& team);
 
+  /// Bytes of the products' weights in that form: what a pass of few rows reads.
+  static int64_t weight_bytes(const LlamaWeights& weights, bool int8, CpuPath path);
+
   const Layer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   int64_t layers() const { return static_cast<int64_t>(layers_.size()); }
   const float* final_norm() const { return final_norm_; }

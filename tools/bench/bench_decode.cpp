@@ -5,6 +5,7 @@
 #include <iomanip>
 #include <sstream>
 
+#include "models/device.h"
 #include "models/model.h"
 #include "tools/bench/decoding.h"
 #include "tools/bench/roof.h"
@@ -50,7 +51,7 @@ double floor_seconds(const StepWork& work, const Roof& roof, bool bfloat16) {
   return std::max(arithmetic, work.bytes / roof.read_bytes_per_second);
 }
 
-/// Repeats of one job, with the machine's roofs measured before each.
+/// Repeats of one job, with the machine's roofs measured after each.
 Json measure(const Model& model, const Options& options) {
   const DecodingJob& job = options.job;
   const bool on_cpu = model.device().is_cpu();
@@ -73,7 +74,7 @@ Json measure(const Model& model, const Options& options) {
   const Placement placement = choose_placement(model.config(), options.model);
   Json json = {{"model", std::filesystem::path(options.folder).filename()},
                {"device", model.device().str()},
-               {"dtype", options.model.dtype},
+               {"dtype", dtype_name(model.dtype())},
                {"kernels", placement.kernels},
                {"threads", at::get_num_threads()},
                {"batch", job.batch},

@@ -149,7 +149,7 @@ def report_goals(measured):
     print("\n## Goals\n\n| engine | work | ratio | goal | median [range] | |\n|---|---|---|---|---|---|")
     for job, ratios in measured:
         for (ours, name), values in ratios.items():
-            goal = GOALS[name](job["batch"]) if name in GOALS else None
+            goal = GOALS[name](job["batch"])
             if goal is None or (name == OWN_COST) != (job["prompt"] + job["decode"] // 2 == 1000):
                 continue
             middle = statistics.median(values)
