@@ -19,8 +19,8 @@ struct AttentionRow {
 /// One layer's attention over ragged rows.
 struct AttentionInput {
   const at::Tensor& q;       ///< [N, H, D], rotated; N = sum of the rows' counts
-  const at::Tensor& keys;    ///< [blocks, K, kBlockTokens, D]
-  const at::Tensor& values;  ///< [blocks, K, kBlockTokens, D]
+  const at::Tensor& keys;    ///< [blocks, K, kBlockTokens, D], or with pairs: see KVCache
+  const at::Tensor& values;  ///< likewise
   std::span<const AttentionRow> rows;
   int64_t window = 0;  ///< newest keys a query sees, itself included; 0 = all
   double scale = 1;    ///< of q.k: raw scores are scale * q.k

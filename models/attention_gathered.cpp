@@ -19,8 +19,8 @@ int64_t blocks_of(const AttentionRow& row) {
 }
 
 /// The rows' keys or values in order of position.  @return [B, K, S, D] float32
-at::Tensor gather(const at::Tensor& cache, const at::Tensor& blocks, int64_t rows) {
-  const int64_t kv_heads = cache.size(1), dim = cache.size(3);
+at::Tensor gather(const at::Tensor& cache, const at::Tensor& blocks, int64_t rows, int64_t dim) {
+  const int64_t kv_heads = cache.size(1);
   return cache.index_select(0, blocks)
       .view({rows, -1, kv_heads, KVCache::kBlockTokens, dim})
       .transpose(1, 2)
@@ -133,7 +133,7 @@ void GatheredAttention::attend_group(const Group& group, const AttentionInput& i
   const auto rows = static_cast<int64_t>(group.rows.size());
   const int64_t heads = input.q.size(1), dim = input.q.size(2);
   const int64_t kv_heads = input.keys.size(1), per_kv = heads / kv_heads;
-  const at::Tensor k = gather(input.keys, group.blocks, rows);  // [B, K, S, D]
+  const at::Tensor k = gather(input.keys, group.blocks, rows, dim);  // [B, K, S, D]
   const at::Tensor q =
       input.q.index_select(0, group.queries).to(at::kFloat).view({rows, kv_heads, per_kv, dim});
   const at::Tensor raw = q.matmul(k.transpose(2, 3)) * input.scale;       // [B, K, G, S]
@@ -147,7 +147,7 @@ void GatheredAttention::attend_group(const Group& group, const AttentionInput& i
       scores.masked_fill(hidden, -std::numeric_limits<float>::infinity()).softmax(-1);
   // A weight of 0 would not keep out NaN, and places that are not in use may hold it.
   const at::Tensor v =
-      gather(input.values, group.blocks, rows).masked_fill(hidden.view({rows, 1, -1, 1}), 0);
+      gather(input.values, group.blocks, rows, dim).masked_fill(hidden.view({rows, 1, -1, 1}), 0);
   const at::Tensor sums =
       weights.transpose(0, 1).reshape({rows, kv_heads, per_kv, -1}).matmul(v);  // [B, K, G, D]
   output.index_copy_(0, group.queries, sums.view({rows, heads, dim}).to(output.scalar_type()));

@@ -1,16 +1,19 @@
 #include <ATen/ATen.h>
 
 #include "models/attention.h"
+#include "models/kv_cache.h"
 #include "models/score_statistics.h"
 
 namespace surprisal {
 namespace {
 
 /// The row's keys or values in order of position.  @return [K, S, D] float32
-at::Tensor gather(const at::Tensor& blocks, const at::Tensor& block_numbers, int64_t length) {
-  const at::Tensor chosen = blocks.index_select(0, block_numbers);  // [b, K, kBlockTokens, D]
-  const int64_t kv_heads = chosen.size(1), dim = chosen.size(3);
-  return chosen.permute({1, 0, 2, 3})
+at::Tensor gather(const at::Tensor& blocks, const at::Tensor& block_numbers, int64_t length,
+                  int64_t dim) {
+  const int64_t kv_heads = blocks.size(1);
+  return blocks.index_select(0, block_numbers)
+      .view({-1, kv_heads, KVCache::kBlockTokens, dim})
+      .transpose(0, 1)
       .reshape({kv_heads, -1, dim})
       .narrow(1, 0, length)
       .to(at::kFloat);
@@ -51,11 +54,11 @@ at::Tensor attention_reference(const AttentionInput& input, const AttentionRecor
   int64_t selected = 0;  // queries recorded so far
   for (const AttentionRow& row : input.rows) {
     const int64_t length = row.first + row.count;
-    const int64_t used = (length + input.keys.size(2) - 1) / input.keys.size(2);
+    const int64_t used = KVCache::blocks_for(length);
     const at::Tensor numbers =
         at::from_blob(const_cast<int64_t*>(row.blocks.data()), {used}, at::kLong).to(device);
-    const at::Tensor k = gather(input.keys, numbers, length);    // [K, S, D]
-    const at::Tensor v = gather(input.values, numbers, length);  // [K, S, D]
+    const at::Tensor k = gather(input.keys, numbers, length, dim);    // [K, S, D]
+    const at::Tensor v = gather(input.values, numbers, length, dim);  // [K, S, D]
     const at::Tensor q = input.q.narrow(0, row.begin, row.count)
                              .to(at::kFloat)
                              .view({row.count, kv_heads, group, dim})

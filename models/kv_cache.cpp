@@ -1,10 +1,11 @@
 #include "models/kv_cache.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "lib/error.h"
 #include "models/huge_pages.h"
@@ -12,11 +13,22 @@
 namespace surprisal {
 
 KVCache::KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype, at::Device device)
-    : dtype_(dtype), keys_are_transposed_(dtype != at::kHalf && device.is_cpu()) {
+    : dtype_(dtype), in_pairs_(dtype == at::kBFloat16 && device.is_cpu()) {
   // Ordinary tensors, so that they may be written inside and outside of inference mode.
   const c10::InferenceMode ordinary(false);
   const int64_t layers = config.num_hidden_layers, heads = config.num_key_value_heads;
   const int64_t dim = config.head_dim;
+  const auto views = [&](const at::Tensor& keys,
+                         const at::Tensor& values) -> std::pair<at::Tensor, at::Tensor> {
+    if (in_pairs_) {
+      return {keys.view({blocks, heads, dim / 2, kBlockTokens, 2}).transpose(2, 3),
+              values.view({blocks, heads, kBlockTokens / 2, dim, 2}).transpose(3, 4)};
+    }
+    const bool side_by_side = dtype == at::kFloat && device.is_cpu();
+    return {side_by_side ? keys.view({blocks, heads, dim, kBlockTokens}).transpose(2, 3)
+                         : keys.view({blocks, heads, kBlockTokens, dim}),
+            values.view({blocks, heads, kBlockTokens, dim})};
+  };
   try {
     // All of a block's layers lie together, so that a few sequences touch few huge pages.
     const at::Tensor all = at::empty({blocks, layers, 2, heads, kBlockTokens * dim},
@@ -24,12 +36,10 @@ KVCache::KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype
     if (device.is_cpu())
       prefer_huge_pages(all.mutable_data_ptr(), static_cast<int64_t>(all.nbytes()));
     for (int64_t layer = 0; layer < layers; ++layer) {
-      const at::Tensor keys = all.select(1, layer).select(1, 0);
-      const at::Tensor values = all.select(1, layer).select(1, 1);
-      keys_.push_back(keys_are_transposed_
-                          ? keys.view({blocks, heads, dim, kBlockTokens}).transpose(2, 3)
-                          : keys.view({blocks, heads, kBlockTokens, dim}));
-      values_.push_back(values.view({blocks, heads, kBlockTokens, dim}));
+      const at::Tensor both = all.select(1, layer);
+      const auto [keys, values] = views(both.select(1, 0), both.select(1, 1));
+      keys_.push_back(keys);
+      values_.push_back(values);
     }
   } catch (const c10::Error&) {
     throw Error(ErrorCode::kConfig, "no memory for a cache of " + std::to_string(blocks) +
@@ -157,6 +167,20 @@ bool KVCache::reserve(SequenceId sequence, int64_t count) {
   while (static_cast<int64_t>(s.blocks.size()) < blocks_for(s.length + count))
     s.blocks.push_back(take());
   return true;
+}
+
+void KVCache::put(int64_t layer, const at::Tensor& blocks, const at::Tensor& offsets,
+                  const at::Tensor& keys, const at::Tensor& values) {
+  const at::Tensor k = keys.to(dtype_), v = values.to(dtype_);
+  const at::Tensor to_keys = this->keys(layer).transpose(1, 2), &to_values = this->values(layer);
+  if (!in_pairs_) {
+    to_keys.index_put_({blocks, offsets}, k);
+    to_values.transpose(1, 2).index_put_({blocks, offsets}, v);
+    return;
+  }
+  to_keys.index_put_({blocks, offsets}, k.unflatten(-1, {-1, 2}));
+  to_values.permute({0, 2, 3, 1, 4})
+      .index_put_({blocks, offsets.div(2, "floor"), offsets.remainder(2)}, v);
 }
 
 void KVCache::advance(SequenceId sequence, int64_t count) {

@@ -15,9 +15,12 @@ namespace surprisal {
 /// a shared block copies it. Owned by the caller of the model; one thread at a time.
 ///
 /// Storage: per layer two tensors [blocks, K, kBlockTokens, D]. Memory is reserved at construction
-/// and, on the CPU, touched only when used. Keys there, but for float16, lie in memory as
-/// [blocks, K, D, kBlockTokens], behind a transposed view: its kernels then compare a query with
-/// the 16 keys of a block across SIMD lanes, without sums across lanes.
+/// and, on the CPU, touched only when used. There numbers lie as its kernels read them
+/// (models/cpu/attention_kernels.h), behind views: keys of float32 with the 16 of a block side by
+/// side, so that they are compared with a query across SIMD lanes, without sums across lanes; and
+/// bfloat16 in the pairs that its products take, keys' of dimensions and values' of tokens. A
+/// dimension of pairs is two of the view: keys [blocks, K, kBlockTokens, D / 2, 2], values
+/// [blocks, K, kBlockTokens / 2, 2, D].
 class KVCache {
  public:
   static constexpr int64_t kBlockTokens = 16;
@@ -56,7 +59,13 @@ class KVCache {
   const at::Tensor& keys(int64_t layer) const { return keys_[static_cast<size_t>(layer)]; }
   const at::Tensor& values(int64_t layer) const { return values_[static_cast<size_t>(layer)]; }
   at::ScalarType dtype() const { return dtype_; }
-  bool keys_are_transposed() const { return keys_are_transposed_; }
+  at::Device device() const { return keys_.front().device(); }
+
+  /// Writes keys and values of N tokens, converted to the cache's dtype.
+  /// @param blocks, offsets  [N] int64: block numbers, and places in them
+  /// @param keys, values     [N, K, D]
+  void put(int64_t layer, const at::Tensor& blocks, const at::Tensor& offsets,
+           const at::Tensor& keys, const at::Tensor& values);
 
  private:
   struct Sequence {
@@ -72,8 +81,8 @@ class KVCache {
   bool last_block_is_shared(const Sequence& s) const;
 
   at::ScalarType dtype_;
-  bool keys_are_transposed_;
-  std::vector<at::Tensor> keys_, values_;  // per layer [blocks, K, kBlockTokens, D]
+  bool in_pairs_;
+  std::vector<at::Tensor> keys_, values_;  // per layer
   std::vector<int32_t> references_;        // per block
   std::vector<int64_t> free_;
   std::vector<Sequence> sequences_;

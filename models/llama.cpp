@@ -61,11 +61,7 @@ at::Tensor Llama::attend(const at::Tensor& x, int64_t layer, const Step& step, K
   const at::Tensor k =
       rotate(part.k_proj(x).view({tokens, kv_heads, config_.head_dim}), step.rotation);
   const at::Tensor v = part.v_proj(x).view({tokens, kv_heads, config_.head_dim});
-  const auto append = [&](const at::Tensor& blocks, const at::Tensor& entries) {
-    blocks.transpose(1, 2).index_put_({step.block_numbers, step.offsets}, entries);
-  };
-  append(cache.keys(layer), k.to(cache.dtype()));
-  append(cache.values(layer), v.to(cache.dtype()));
+  cache.put(layer, step.block_numbers, step.offsets, k, v);
   const AttentionInput input{.q = q,
                              .keys = cache.keys(layer),
                              .values = cache.values(layer),

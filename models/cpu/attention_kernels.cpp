@@ -1,6 +1,6 @@
 // Attention of a few queries over one chunk of keys, compiled once for each CPU path.
 //
-// Scores: keys lie across SIMD lanes (the cache keeps keys transposed within a block), the head
+// Scores: keys lie across SIMD lanes (the cache keeps a block's keys side by side), the head
 // dimension is summed in order. Output: the head dimension lies across lanes, keys are summed in
 // order. Neither order depends on how many queries share the tile; sharing saves loads of keys and
 // values. All heads of a group, and neighbouring positions of a prefill, share a tile.
@@ -23,6 +23,7 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <type_traits>
 #include <utility>
 
 HWY_BEFORE_NAMESPACE();
@@ -32,7 +33,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using Floats = hn::ScalableTag<float>;
 using Words = hn::RebindToUnsigned<Floats>;
-using Halves = hn::Rebind<uint16_t, Floats>;  // bfloat16: the upper halves of floats
 using Vector = hn::Vec<Floats>;
 using Mask = hn::Mask<Floats>;
 
@@ -48,29 +48,62 @@ HWY_INLINE Vector iota(int64_t first) {
   return hn::Iota(Floats(), static_cast<float>(first));
 }
 
-HWY_INLINE Vector widened(hn::Vec<Halves> halves) {
-  return hn::BitCast(Floats(), hn::ShiftLeft<16>(hn::PromoteTo(Words(), halves)));
-}
 HWY_INLINE Vector load(const float* from) {
   return hn::LoadU(Floats(), from);
-}
-HWY_INLINE Vector load(const uint16_t* from) {
-  return widened(hn::LoadU(Halves(), from));
 }
 HWY_INLINE Vector load_first(size_t count, const float* from) {
   return hn::MaskedLoad(hn::FirstN(Floats(), count), Floats(), from);
 }
-HWY_INLINE Vector load_first(size_t count, const uint16_t* from) {
-  return widened(hn::MaskedLoad(hn::FirstN(Halves(), count), Halves(), from));
-}
+
+// Both types of cache are read in pairs, of dimensions or of keys: float32 as two lines of floats,
+// a step from each other, bfloat16 as one of words. kHalf is which of the two.
+using Pair = uint32_t;  // the even number of two below
+template <class Stored>
+constexpr int kPairLines = std::is_same_v<Stored, Pair> ? 1 : 2;
 template <class Stored>
 const Stored* stored(const void* numbers) {
   return static_cast<const Stored*>(numbers);
 }
 
-// Cache lines that a step reads, of V vectors, and so may fetch.
+template <int kHalf>
+HWY_INLINE Vector half_of(hn::Vec<Words> pairs) {
+  if constexpr (kHalf == 0) return hn::BitCast(Floats(), hn::ShiftLeft<16>(pairs));
+  return hn::BitCast(Floats(), hn::And(pairs, hn::Set(Words(), 0xffff0000u)));
+}
+template <int kHalf>
+HWY_INLINE Vector load_half(const float* from, int64_t step) {
+  return load(from + kHalf * step);
+}
+template <int kHalf>
+HWY_INLINE Vector load_half(const Pair* from, int64_t) {
+  return half_of<kHalf>(hn::LoadU(Words(), from));
+}
+template <int kHalf>
+HWY_INLINE Vector load_half_first(size_t count, const float* from, int64_t step) {
+  return load_first(count, from + kHalf * step);
+}
+template <int kHalf>
+HWY_INLINE Vector load_half_first(size_t count, const Pair* from, int64_t) {
+  return half_of<kHalf>(hn::MaskedLoad(hn::FirstN(Words(), count), Words(), from));
+}
+
+// Cache lines that V vectors of a pair come from, and so may fetch.
 template <class Stored, int V>
-constexpr int kStepLines = std::max<int>(1, V* kLanes * sizeof(Stored) / kLineBytes);
+constexpr int kStepLines = std::max<int>(1, V* kLanes* kPairLines<Stored> * sizeof(Stored) /
+                                                kLineBytes);
+
+template <int kHalf, class Stored, int R, int V>
+HWY_INLINE void add_dimension(const ChunkCall& call, const Stored* const (&keys)[V], int64_t d,
+                              Vector (&acc)[R][V]) {
+  Vector k[V];
+  for (int v = 0; v < V; ++v) {
+    k[v] = load_half<kHalf>(keys[v] + d / 2 * kPairLines<Stored> * kBlockKeys, kBlockKeys);
+  }
+  for (int r = 0; r < R; ++r) {
+    const Vector broadcast = hn::Set(Floats(), call.q[r * call.dim + d + kHalf]);
+    for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(k[v], broadcast, acc[r][v]);
+  }
+}
 
 // scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used).
 template <class Stored, int R>
@@ -86,14 +119,10 @@ void score(const ChunkCall& call, Fetcher& fetcher) {
     for (int r = 0; r < R; ++r) {
       for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
     }
-    for (int64_t d = 0; d < call.dim; ++d) {
+    for (int64_t d = 0; d < call.dim; d += 2) {
       fetcher.fetch(kStepLines<Stored, V>);
-      Vector k[V];
-      for (int v = 0; v < V; ++v) k[v] = load(keys[v] + d * kBlockKeys);
-      for (int r = 0; r < R; ++r) {
-        const Vector broadcast = hn::Set(Floats(), call.q[r * call.dim + d]);
-        for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(k[v], broadcast, acc[r][v]);
-      }
+      add_dimension<0>(call, keys, d, acc);
+      add_dimension<1>(call, keys, d, acc);
     }
     for (int r = 0; r < R; ++r) {
       for (int v = 0; v < V; ++v) {
@@ -168,10 +197,28 @@ void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
   }
 }
 
-// Rows and keys of a sum of values: rows [row, row + R), keys [begin, end) of the chunk.
+// Rows and keys of a sum of values: rows [row, row + R), keys [begin, end) of the chunk; begin is
+// even.
 struct Weighing {
   int64_t row, begin, end;
 };
+
+template <int kHalf, bool kPartial, class Stored>
+HWY_INLINE Vector load_columns(const Stored* value, size_t columns, int64_t step) {
+  if constexpr (kPartial) return load_half_first<kHalf>(columns, value, step);
+  return load_half<kHalf>(value, step);
+}
+
+template <int kHalf, bool kPartial, class Stored, int R, int V>
+HWY_INLINE void add_key(const ChunkCall& call, const Stored* value, size_t columns,
+                        const float* weight, Vector (&acc)[R][V]) {
+  for (int v = 0; v < V; ++v) {
+    const Vector x = load_columns<kHalf, kPartial>(value + v * kLanes, columns, call.dim);
+    for (int r = 0; r < R; ++r) {
+      acc[r][v] = hn::MulAdd(x, hn::Set(Floats(), weight[r * kChunkKeys + kHalf]), acc[r][v]);
+    }
+  }
+}
 
 // sums[r][column...] = (begin > 0 ? sums[r][column...] : 0) + sum over keys of weights[r][j] *
 // value[j][column...], V vectors of columns, of which the last may be partial.
@@ -180,31 +227,22 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
                               Fetcher& fetcher) {
   const Floats d;
   const auto left = static_cast<size_t>(call.dim - column);
-  const auto load_some = [&](const auto* from)
-                             HWY_ATTR { return kPartial ? load_first(left, from) : load(from); };
   float* const sums = call.sums + part.row * call.dim + column;
   Vector acc[R][V];
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) {
-      acc[r][v] = part.begin > 0 ? load_some(sums + r * call.dim + v * kLanes) : hn::Zero(d);
+      acc[r][v] = part.begin > 0
+                      ? load_columns<0, kPartial>(sums + r * call.dim + v * kLanes, left, 0)
+                      : hn::Zero(d);
     }
   }
-  for (int64_t key = part.begin; key < part.end;) {
-    const auto* value =
-        stored<Stored>(call.values[key / kBlockKeys]) + key % kBlockKeys * call.dim + column;
-    const float* weight = call.weights + part.row * kChunkKeys + key;
-    const int64_t keys = std::min(kBlockKeys - key % kBlockKeys, part.end - key);
-    for (int64_t j = 0; j < keys; ++j) {
-      fetcher.fetch(kStepLines<Stored, V>);
-      Vector x[V];
-      for (int v = 0; v < V; ++v) x[v] = load_some(value + v * kLanes);
-      for (int r = 0; r < R; ++r) {
-        const Vector broadcast = hn::Set(d, weight[r * kChunkKeys + j]);
-        for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(x[v], broadcast, acc[r][v]);
-      }
-      value += call.dim;
-    }
-    key += keys;
+  for (int64_t key = part.begin; key < part.end; key += 2) {
+    fetcher.fetch(kStepLines<Stored, V>);
+    const Stored* const value = stored<Stored>(call.values[key / kBlockKeys]) + column +
+                                key % kBlockKeys / 2 * kPairLines<Stored> * call.dim;
+    const float* const weight = call.weights + part.row * kChunkKeys + key;
+    add_key<0, kPartial>(call, value, left, weight, acc);
+    if (key + 1 < part.end) add_key<1, kPartial>(call, value, left, weight, acc);
   }
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) {
@@ -237,7 +275,8 @@ void chunk_of(const ChunkCall& call) {
   score<Stored, R>(call, fetcher);
   soften_rows(call, fetcher);
   // Keys that only some rows see are added to those alone: a weight of 0 would not keep out NaN.
-  const int64_t common = *std::min_element(call.end, call.end + R);
+  const auto [least, most] = std::minmax_element(call.end, call.end + R);
+  const int64_t common = *least == *most ? *least : *least / 2 * 2;
   weigh<Stored, R>(call, {0, 0, common}, fetcher);
   for (int r = 0; r < R; ++r) {
     if (call.end[r] > common) weigh<Stored, 1>(call, {r, common, call.end[r]}, fetcher);
@@ -255,7 +294,7 @@ void chunk_of_any(const ChunkCall& call) {
 }
 
 void chunk(const ChunkCall& call) {
-  call.cache == CacheType::kFloat32 ? chunk_of_any<float>(call) : chunk_of_any<uint16_t>(call);
+  call.cache == CacheType::kFloat32 ? chunk_of_any<float>(call) : chunk_of_any<Pair>(call);
 }
 
 void disagreement(const DisagreementCall& call, float (&sums)[2]) {
@@ -287,16 +326,14 @@ void add_scaled(float factor, const float* from, int64_t n, float* to) {
   for (int64_t i = 0; i < n; ++i) to[i] += factor * from[i];
 }
 
-void add_scaled_value(float factor, CacheType type, const void* from, int64_t n, float* to) {
-  if (type == CacheType::kFloat32) return add_scaled(factor, stored<float>(from), n, to);
-  const auto* const halves = stored<uint16_t>(from);
-  for (int64_t i = 0; i < n; ++i) {
-    to[i] += factor * std::bit_cast<float>(static_cast<uint32_t>(halves[i]) << 16);
-  }
+void add_first_value(float factor, CacheType type, const void* values, int64_t n, float* to) {
+  if (type == CacheType::kFloat32) return add_scaled(factor, stored<float>(values), n, to);
+  const Pair* const pairs = stored<Pair>(values);
+  for (int64_t i = 0; i < n; ++i) to[i] += factor * std::bit_cast<float>(pairs[i] << 16);
 }
 
 constexpr AttentionKernels kAttentionKernels = {kTileRows, chunk, disagreement, add_scaled,
-                                                add_scaled_value};
+                                                add_first_value};
 
 #if HWY_TARGET == HWY_AVX3
 static_assert(kTileRows <= bfloat16::kAttentionRows);
@@ -310,7 +347,7 @@ void chunk_with_dot_products(const ChunkCall& call) {
 }
 
 constexpr AttentionKernels kWithDotProducts = {kTileRows, chunk_with_dot_products, disagreement,
-                                               add_scaled, add_scaled_value};
+                                               add_scaled, add_first_value};
 #endif
 
 }  // namespace HWY_NAMESPACE

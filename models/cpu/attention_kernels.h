@@ -14,9 +14,14 @@ inline constexpr int64_t kChunkKeys = 128;
 inline constexpr int64_t kBlockKeys = 16;
 inline constexpr int64_t kChunkBlocks = kChunkKeys / kBlockKeys;
 
-/// How keys and values lie in the cache. Over one in bfloat16 both products take their other input,
-/// queries and weights w, rounded to bfloat16 as well, and sum in float32; statistics see the
-/// weights as they were.
+/// How a block's keys and values of one head lie in the cache:
+///   float32:   keys [D][kBlockKeys], values [kBlockKeys][D]
+///   bfloat16:  keys [D / 2][kBlockKeys][2], values [kBlockKeys / 2][D][2]: pairs, of dimensions
+///   and
+///              of keys, are what dot products and tiles take, and a 32-bit word widens to its even
+///              number with a shift and to its odd one with a mask
+/// Over bfloat16 both products take their other input, queries and weights w, rounded to bfloat16
+/// as well, and sum in float32; statistics see the weights as they were.
 enum class CacheType : uint8_t { kFloat32, kBfloat16 };
 constexpr int64_t cache_bytes(CacheType type) {
   return type == CacheType::kFloat32 ? 4 : 2;
@@ -35,13 +40,13 @@ struct ChunkState {
 /// A tile of queries that look at one chunk of one key/value head.
 struct ChunkCall {
   int64_t rows;    ///< <= AttentionKernels::tile_rows
-  int64_t dim;     ///< D
+  int64_t dim;     ///< D, even
   const float* q;  ///< [rows][D]; for a cache in bfloat16 each as `round` leaves it
   float scale;     ///< of the scores
   CacheType cache;
   void (*round)(const float* x, int64_t n, float* to);  ///< LinearKernels::round
-  const void* keys[kChunkBlocks] = {};                  ///< each [D][kBlockKeys]
-  const void* values[kChunkBlocks] = {};                ///< each [kBlockKeys][D]
+  const void* keys[kChunkBlocks] = {};                  ///< of each block
+  const void* values[kChunkBlocks] = {};
   /// Blocks of keys and of values that the next call reads, to be fetched in the meantime.
   const void* next[2 * kChunkBlocks] = {};
   int64_t next_blocks = 0;
@@ -70,8 +75,8 @@ struct AttentionKernels {
   void (*disagreement)(const DisagreementCall& call, float (&sums)[2]);
   /// to += factor * from, n floats
   void (*add_scaled)(float factor, const float* from, int64_t n, float* to);
-  /// The same for n numbers of the cache.
-  void (*add_scaled_value)(float factor, CacheType type, const void* from, int64_t n, float* to);
+  /// The same for the first value of a block, [n].
+  void (*add_first_value)(float factor, CacheType type, const void* values, int64_t n, float* to);
 };
 const AttentionKernels& attention_kernels(CpuPath path);
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 
 #include "lib/error.h"
 
@@ -55,7 +54,7 @@ CpuStep::CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam
 void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest& request,
                   StepOutput& result) {
   const at::ScalarType stored = rounding_ == nullptr ? at::kFloat : at::kBFloat16;
-  if (cache.dtype() != stored || !cache.keys_are_transposed()) {
+  if (cache.dtype() != stored || !cache.device().is_cpu()) {
     throw Error(ErrorCode::kInternal, "the key-value cache was made for another model");
   }
   prepare_rotation(batch);
@@ -232,19 +231,18 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64
   const int64_t at = slab.batch.block_numbers[token] * cache.values(layer).stride(0) +
                      kv_head * KVCache::kBlockTokens * dim;
   const float* const value = v_.row(row) + kv_head * dim;
-  const auto write = [&](auto* keys, auto* values) {
-    using Stored = std::remove_pointer_t<decltype(keys)>;
-    for (int64_t d = 0; d < dim; ++d) {
-      keys[at + d * KVCache::kBlockTokens + offset] = static_cast<Stored>(key[d]);
-      values[at + offset * dim + d] = static_cast<Stored>(value[d]);
-    }
-  };
   if (cache.dtype() == at::kFloat) {
-    write(cache.keys(layer).mutable_data_ptr<float>(),
-          cache.values(layer).mutable_data_ptr<float>());
-  } else {
-    write(cache.keys(layer).mutable_data_ptr<at::BFloat16>(),
-          cache.values(layer).mutable_data_ptr<at::BFloat16>());
+    float* const keys = cache.keys(layer).mutable_data_ptr<float>() + at + offset;
+    for (int64_t d = 0; d < dim; ++d) keys[d * KVCache::kBlockTokens] = key[d];
+    std::copy_n(value, dim, cache.values(layer).mutable_data_ptr<float>() + at + offset * dim);
+    return;
+  }
+  auto* const keys = cache.keys(layer).mutable_data_ptr<at::BFloat16>() + at + 2 * offset;
+  auto* const values =
+      cache.values(layer).mutable_data_ptr<at::BFloat16>() + at + offset / 2 * 2 * dim + offset % 2;
+  for (int64_t d = 0; d < dim; ++d) {
+    keys[d / 2 * 2 * KVCache::kBlockTokens + d % 2] = static_cast<at::BFloat16>(key[d]);
+    values[2 * d] = static_cast<at::BFloat16>(value[d]);
   }
 }
 

@@ -210,9 +210,9 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
   for (int64_t d = 0; d < dim_; ++d) out[d] *= static_cast<float>(scale);
   if (sees_first) {
     const int64_t block = plan_.row_of(query).blocks[0];
-    kernels_.add_scaled_value(first_p, layer.cache,
-                              at_byte(layer.values, block_offset(layer, block, head / group_)),
-                              dim_, out);
+    kernels_.add_first_value(first_p, layer.cache,
+                             at_byte(layer.values, block_offset(layer, block, head / group_)), dim_,
+                             out);
   }
   if (query.kept < 0) return;
   HeadSummary& summary = summaries_[static_cast<size_t>(index * heads_ + head)];

@@ -35,8 +35,8 @@ class RaggedAttention {
     const float* q;  ///< rotated, of the slab's tokens: [n, H * D]
     int64_t q_stride;
     CacheType cache;
-    const void* keys;           ///< [blocks][K, D, kBlockTokens]
-    const void* values;         ///< [blocks][K, kBlockTokens, D]
+    const void* keys;           ///< [blocks][K], each as CacheType says
+    const void* values;         ///< likewise
     int64_t block_stride;       ///< from block to block, of both, in numbers
     int64_t window = 0;         ///< newest keys a query sees; 0 = all
     float* per_head = nullptr;  ///< [Q][...][H, kHeadStatistics]

@@ -51,6 +51,60 @@ class Cache : public ::testing::Test {
   KVCache cache_{small_config(), 12, at::kFloat, at::kCPU};
 };
 
+TEST(CacheLayouts, WhatIsPutIsFoundAndCopiedWithTheBlock) {
+  ModelConfig config = small_config();
+  config.num_key_value_heads = 3;
+  config.head_dim = 8;
+  const int64_t tokens = kBlock + 5;
+  for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    SCOPED_TRACE(c10::toString(dtype));
+    KVCache cache(config, 4, dtype, at::kCPU);
+    const auto a = cache.create();
+    ASSERT_TRUE(cache.reserve(a, tokens));
+    std::vector<int64_t> blocks, offsets;
+    for (int64_t position = 0; position < tokens; ++position) {
+      blocks.push_back(cache.blocks(a)[static_cast<size_t>(position / kBlock)]);
+      offsets.push_back(position % kBlock);
+    }
+    const at::Tensor keys = at::randn({tokens, 3, 8}), values = at::randn({tokens, 3, 8});
+    cache.put(1, at::tensor(blocks), at::tensor(offsets), keys, values);
+    cache.advance(a, tokens);
+    const auto b = cache.fork(a);
+    ASSERT_TRUE(cache.reserve(b, 1));
+    ASSERT_NE(cache.blocks(a)[1], cache.blocks(b)[1]);
+    for (const auto sequence : {a, b}) {
+      const at::Tensor numbers = at::tensor(cache.blocks(sequence));
+      for (const auto& [stored, put] :
+           {std::pair{cache.keys(1), keys}, std::pair{cache.values(1), values}}) {
+        const at::Tensor found = stored.index_select(0, numbers)
+                                     .view({-1, 3, kBlock, 8})
+                                     .transpose(1, 2)
+                                     .reshape({-1, 3, 8})
+                                     .narrow(0, 0, tokens);
+        EXPECT_TRUE(found.equal(put.to(dtype)));
+      }
+    }
+  }
+}
+
+TEST(CacheLayouts, NumbersLieAsTheKernelsReadThem) {
+  ModelConfig config = small_config();
+  config.head_dim = 4;
+  const at::Tensor place = at::tensor({0}, at::kLong), offset = at::tensor({3}, at::kLong);
+  const at::Tensor key = at::tensor({1, 2, 3, 4}, at::kFloat).view({1, 1, 4}), value = -key;
+  const auto put = [&](KVCache& cache) { cache.put(0, place, offset, key, value); };
+  KVCache floats(config, 1, at::kFloat, at::kCPU);
+  put(floats);
+  KVCache pairs(config, 1, at::kBFloat16, at::kCPU);
+  put(pairs);
+  for (int64_t d = 0; d < 4; ++d) {
+    EXPECT_EQ(floats.keys(0).data_ptr<float>()[d * kBlock + 3], d + 1);
+    EXPECT_EQ(floats.values(0).data_ptr<float>()[3 * 4 + d], -d - 1);
+    EXPECT_EQ(pairs.keys(0).data_ptr<at::BFloat16>()[(d / 2 * kBlock + 3) * 2 + d % 2], d + 1);
+    EXPECT_EQ(pairs.values(0).data_ptr<at::BFloat16>()[(3 / 2 * 4 + d) * 2 + 3 % 2], -d - 1);
+  }
+}
+
 TEST_F(Cache, ForksShareBlocksUntilOneIsWritten) {
   const auto a = cache_.create();
   append(a, std::vector<float>(static_cast<size_t>(kBlock) + 3, 1));
