@@ -10,10 +10,10 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstring>
 
+#include "models/cpu/amx_tiles.h"
 #include "models/cpu/bfloat16_kernels.h"
 #include "models/cpu/prefetch.h"
 
@@ -38,17 +38,8 @@ HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-
 namespace surprisal::amx {
 namespace {
 
-constexpr int64_t kTileRows = 16;
-constexpr int64_t kTilePairs = 16;                    // of inputs
-constexpr int64_t kTileBytes = 64;                    // of a tile's row
 constexpr int64_t kPairBytes = 4 * bfloat16::kPanel;  // two tiles' rows, side by side
 constexpr int64_t kPrefetch = 8192;                   // bytes ahead of the loads
-
-// Keeps the compiler from moving plain loads and stores across the tiles' own, which the intrinsics
-// of some compilers do not say they make.
-void fence() {
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-}
 
 // Adds one tile's worth of inputs to the sums.
 template <bool kTwo>
@@ -108,22 +99,13 @@ void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t
 }  // namespace
 
 void configure(int64_t rows) {
-  struct alignas(64) {
-    uint8_t palette = 1, first_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {};
-    uint8_t rows[16] = {};
-  } shape;
-  static_assert(sizeof shape == 64);
-  const auto set = [&](int tile, int64_t tile_rows) {
-    if (tile_rows <= 0) return;
-    shape.row_bytes[tile] = kTileBytes;
-    shape.rows[tile] = static_cast<uint8_t>(std::min(tile_rows, kTileRows));
-  };
-  for (const int tile : {0, 1, 4}) set(tile, rows);
-  for (const int tile : {2, 3, 5}) set(tile, rows - kTileRows);
-  for (const int tile : {6, 7}) set(tile, kTilePairs);
-  fence();
-  _tile_loadconfig(&shape);
+  TileShapes shapes;
+  for (const int tile : {0, 1, 4}) shapes.set(tile, std::min(rows, kTileRows), kTileBytes);
+  if (rows > kTileRows) {
+    for (const int tile : {2, 3, 5}) shapes.set(tile, rows - kTileRows, kTileBytes);
+  }
+  for (const int tile : {6, 7}) shapes.set(tile, kTilePairs, kTileBytes);
+  shapes.load();
 }
 
 void release() {

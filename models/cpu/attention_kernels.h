@@ -47,8 +47,10 @@ struct ChunkCall {
   void (*round)(const float* x, int64_t n, float* to);  ///< LinearKernels::round
   const void* keys[kChunkBlocks] = {};                  ///< of each block
   const void* values[kChunkBlocks] = {};
-  /// Blocks of keys and of values that the next call reads, to be fetched in the meantime.
-  const void* next[2 * kChunkBlocks] = {};
+  /// Blocks of keys and of values that the next calls read, to be fetched in the meantime: at most
+  /// kCatchUp more than this one reads.
+  static constexpr int64_t kCatchUp = 2;
+  const void* next[2 * kChunkBlocks + kCatchUp] = {};
   int64_t next_blocks = 0;
   int64_t used;          ///< keys that some row sees: [0, used) of the chunk
   const int32_t* begin;  ///< [rows] each row sees [begin, end) of the chunk

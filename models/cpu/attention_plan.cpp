@@ -132,6 +132,7 @@ void AttentionPlan::add_items(int64_t chunk, std::vector<int32_t>& present, Head
       for (int32_t head = 0; head < group; head += tile_heads) {
         for (size_t next = begin; next < end;) {
           Item item{.chunk = chunk,
+                    .blocks = blocks(query(present[begin]), chunk),
                     .kv_head = kv_head,
                     .first_head = head,
                     .heads = std::min(tile_heads, group - head)};

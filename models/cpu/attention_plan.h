@@ -33,6 +33,7 @@ struct AttentionPlan {
   struct Item {
     static constexpr int kMaxRows = 12;  ///< queries * heads; >= AttentionKernels::tile_rows
     int64_t chunk;
+    std::span<const int64_t> blocks;     ///< of the cache, that hold the chunk
     int32_t kv_head, first_head, heads;  ///< heads [first_head, + heads) of the group
     int32_t queries = 0;
     std::array<int32_t, kMaxRows> query = {};

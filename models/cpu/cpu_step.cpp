@@ -171,8 +171,11 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
   };
   team_.stage(share, attention_.attend_pieces(), [&](int64_t piece) {
     for (const int32_t row : attention_.attend(attention, piece, share.rank)) {
-      for (int64_t head = 0; head < heads; ++head) merge(row * heads + head);
-      attention_.compare_query(attention, row);
+      for (int64_t head = 0; head < heads; ++head) {
+        attention_.fetch_ahead(attention, share.rank);
+        merge(row * heads + head);
+      }
+      attention_.compare_query(attention, row, share.rank);
     }
   });
   if (attention_.merge_pieces() > 0) team_.stage(share, attention_.merge_pieces(), merge);

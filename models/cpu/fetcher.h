@@ -19,17 +19,16 @@ class Fetcher {
         left_(call.next_blocks),
         block_bytes_(kBlockKeys * call.dim * cache_bytes(call.cache)) {}
 
+  /// @param lines  a few, which may reach past the end of a block
   HWY_INLINE void fetch(int lines) {
-    for (int i = 0; i < lines; ++i) {
-      if (line_ >= end_) {
-        if (left_ == 0) return;
-        --left_;
-        line_ = static_cast<const std::byte*>(*blocks_++);
-        end_ = line_ + block_bytes_;
-      }
-      prefetch_to_l2(line_);
-      line_ += kLineBytes;
+    if (line_ >= end_) {
+      if (left_ == 0) return;
+      --left_;
+      line_ = static_cast<const std::byte*>(*blocks_++);
+      end_ = line_ + block_bytes_;
     }
+    for (int i = 0; i < lines; ++i) prefetch_to_l2(line_ + i * kLineBytes);
+    line_ += lines * kLineBytes;
   }
 
  private:

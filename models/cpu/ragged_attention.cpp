@@ -6,7 +6,9 @@
 #include <cstddef>
 
 #include "lib/attention_statistics.h"
+#include "models/cpu/amx_attention.h"
 #include "models/cpu/linear_kernels.h"
+#include "models/cpu/prefetch.h"
 #include "models/kv_cache.h"
 #include "models/softmax_state.h"
 
@@ -14,10 +16,13 @@ namespace surprisal {
 namespace {
 
 /// The path of attention's products. Processors with AMX issue dot products at half the rate of
-/// multiply-adds, and the rows of an item are too few for tiles.
-CpuPath products_path(CpuPath path) {
-  return path == CpuPath::kAmx ? CpuPath::kAvx512 : path;
+/// multiply-adds.
+CpuPath products_path(CpuPath path, int64_t dim) {
+  return path == CpuPath::kAmx && !amx::attention_takes(dim) ? CpuPath::kAvx512 : path;
 }
+
+// Beyond the one that is being attended to. Their keys and values stay in the second-level cache.
+constexpr int64_t kPiecesAhead = 3;
 
 static_assert(kBlockKeys == KVCache::kBlockTokens && kChunkKeys % kBlockKeys == 0);
 
@@ -43,8 +48,8 @@ RaggedAttention::RaggedAttention(const ModelConfig& config, CpuPath path, int ra
       group_(heads_ / kv_heads_),
       dim_(config.head_dim),
       scale_(static_cast<float>(1 / std::sqrt(static_cast<double>(config.head_dim)))),
-      kernels_(attention_kernels(products_path(path))),
-      round_(linear_kernels(products_path(path)).round),
+      kernels_(attention_kernels(products_path(path, dim_))),
+      round_(linear_kernels(products_path(path, dim_)).round),
       scratch_(static_cast<size_t>(ranks)) {
   for (Scratch& scratch : scratch_) {
     scratch.q.reserve(dim_ * kernels_.tile_rows);
@@ -73,16 +78,30 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
   for (const Query& query : plan_.queries) items_left_.push_back(query.items);
 }
 
-std::array<int64_t, kChunkBlocks> RaggedAttention::block_offsets(const Layer& layer,
-                                                                 const Item& item) const {
-  const Query& any = plan_.queries[static_cast<size_t>(item.query[0])];
-  const std::span<const int64_t> blocks = plan_.blocks(any, item.chunk);
-  std::array<int64_t, kChunkBlocks> offsets;
-  for (size_t b = 0; b < offsets.size(); ++b) {
-    const int64_t block = blocks[std::min(b, blocks.size() - 1)];
-    offsets[b] = block_offset(layer, block, item.kv_head);
+const void* RaggedAttention::next_block(const Layer& layer, Fetched& fetched, int64_t last) const {
+  const auto same_keys = [](const Item& a, const Item& b) {
+    return a.kv_head == b.kv_head && a.chunk == b.chunk && std::ranges::equal(a.blocks, b.blocks);
+  };
+  for (; fetched.piece <= last; ++fetched.piece, fetched.blocks = 0) {
+    const Item& item = plan_.items[static_cast<size_t>(fetched.piece)];
+    if (fetched.blocks == 0 && same_keys(item, *(&item - 1))) continue;
+    const size_t count = item.blocks.size(), next = fetched.blocks++;
+    if (next >= 2 * count) continue;
+    const bool keys = next < count;
+    return at_byte(keys ? layer.keys : layer.values,
+                   block_offset(layer, item.blocks[keys ? next : next - count], item.kv_head));
   }
-  return offsets;
+  return nullptr;
+}
+
+void RaggedAttention::fetch_ahead(const Layer& layer, int rank) {
+  Scratch& scratch = scratch_[static_cast<size_t>(rank)];
+  const int64_t last = std::min(scratch.piece + kPiecesAhead, attend_pieces() - 1);
+  const void* const block = next_block(layer, scratch.fetched, last);
+  if (block == nullptr) return;
+  for (int64_t at = 0; at < kBlockKeys * dim_ * cache_bytes(layer.cache); at += kLineBytes) {
+    prefetch_to_l2(at_byte(block, at));
+  }
 }
 
 std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
@@ -131,19 +150,24 @@ std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t pie
       .states = states.data(),
       .sums = alone ? sums_.data() + (first.record + place) * dim_ : scratch.sums.data()};
   call.weights = layer.cache == CacheType::kFloat32 ? call.scores : scratch.weights.data();
-  const auto offsets = block_offsets(layer, item);
-  for (size_t b = 0; b < offsets.size(); ++b) {
-    call.keys[b] = at_byte(layer.keys, offsets[b]);
-    call.values[b] = at_byte(layer.values, offsets[b]);
+  const std::span<const int64_t> blocks = item.blocks;
+  for (size_t b = 0; b < kChunkBlocks; ++b) {  // beyond the row's end its last one
+    const int64_t block = blocks[std::min(b, blocks.size() - 1)];
+    call.keys[b] = at_byte(layer.keys, block_offset(layer, block, item.kv_head));
+    call.values[b] = at_byte(layer.values, block_offset(layer, block, item.kv_head));
   }
-  if (piece + 1 < attend_pieces()) {  // most likely ours
-    auto next = block_offsets(layer, plan_.items[static_cast<size_t>(piece + 1)]);
-    const auto end = next == offsets ? next.begin() : std::unique(next.begin(), next.end());
-    for (const void* cache : {layer.keys, layer.values}) {
-      for (auto at = next.begin(); at != end; ++at) {
-        call.next[call.next_blocks++] = at_byte(cache, *at);
-      }
-    }
+  scratch.piece = piece;
+  Fetched& fetched = scratch.fetched;
+  if (fetched.piece <= piece || fetched.piece > piece + kPiecesAhead) fetched = {piece + 1};
+  // The next pieces are most likely ours. Of what lies further ahead than the next one, a block
+  // less than this call reads: that is fetch_ahead()'s.
+  const int64_t last = attend_pieces() - 1;
+  const int64_t reads = 2 * ((used + kBlockKeys - 1) / kBlockKeys);
+  while (call.next_blocks < reads + ChunkCall::kCatchUp) {
+    const int64_t ahead = call.next_blocks + 1 < reads ? kPiecesAhead : 1;
+    const void* const block = next_block(layer, fetched, std::min(piece + ahead, last));
+    if (block == nullptr) break;
+    call.next[call.next_blocks++] = block;
   }
   if (anything_seen) {
     kernels_.chunk(call);
@@ -272,12 +296,13 @@ void RaggedAttention::compare(const Layer& layer, int64_t piece) {
                 plan_.comparisons[std::min(at + 1, plan_.comparisons.size() - 1)]);
 }
 
-void RaggedAttention::compare_query(const Layer& layer, int64_t index) {
+void RaggedAttention::compare_query(const Layer& layer, int64_t index, int rank) {
   if (layer.maps != nullptr) write_maps(layer, index);
   const Query& query = plan_.queries[static_cast<size_t>(index)];
   if (!layer.compares() || query.compared < 0) return;
   const auto q = static_cast<int32_t>(index);
   for (int64_t chunk = 0; chunk < query.chunks; ++chunk) {
+    fetch_ahead(layer, rank);
     compare_heads(layer, {q, chunk}, {q, std::min(chunk + 1, query.chunks - 1)});
   }
 }

@@ -61,6 +61,9 @@ class RaggedAttention {
   /// @return tokens of the slab that are attended to now, for the caller to merge(), all heads, and
   ///         then compare_query(), before this rank's next piece; none where those are stages
   std::span<const int32_t> attend(const Layer& layer, int64_t piece, int rank);
+  /// Asks for a little of what this rank will attend to next, so that memory has something to do
+  /// while the caller is at other work between two pieces.
+  void fetch_ahead(const Layer& layer, int rank);
   /// A piece is a pair (token of the slab, head), heads innermost.
   int64_t merge_pieces() const {
     return plan_.by_query ? 0 : static_cast<int64_t>(plan_.queries.size()) * heads_;
@@ -71,7 +74,7 @@ class RaggedAttention {
   }
   int64_t compare_pieces(const Layer& layer) const;
   void compare(const Layer& layer, int64_t piece);
-  void compare_query(const Layer& layer, int64_t query);
+  void compare_query(const Layer& layer, int64_t query, int rank);
   int64_t finish_pieces(const Layer& layer) const;
   void finish(const Layer& layer, int64_t piece);
 
@@ -84,9 +87,14 @@ class RaggedAttention {
     float padded_first = 0, padded_empty = 0;
   };
 
-  /// Where an item's blocks of keys, and of values, begin, in bytes; beyond the row's end its last
-  /// one.
-  std::array<int64_t, kChunkBlocks> block_offsets(const Layer& layer, const Item& item) const;
+  /// How far a rank has asked for what it will read: so many blocks of keys and then of values, of
+  /// one piece and all before it.
+  struct Fetched {
+    int64_t piece = 1;
+    size_t blocks = 0;
+  };
+  /// The next block to ask for, of pieces up to `last`; null where all have been asked for.
+  const void* next_block(const Layer& layer, Fetched& fetched, int64_t last) const;
   void merge_head(const Layer& layer, int64_t query, int64_t head, float* out);
   /// @param next  what the next call compares, to be fetched
   void compare_heads(const Layer& layer, const AttentionPlan::Comparison& what,
@@ -115,6 +123,8 @@ class RaggedAttention {
   std::vector<int32_t> items_left_;                   ///< [queries], of a layer; atomic
   struct Scratch {
     FloatBuffer q, scores, weights, sums;
+    Fetched fetched;
+    int64_t piece = 0;  ///< attended to last
     std::array<int32_t, Item::kMaxRows> attended;
   };
   std::vector<Scratch> scratch_;  ///< per rank

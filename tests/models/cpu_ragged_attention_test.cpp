@@ -197,9 +197,10 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
   };
   // Pieces in an order and on ranks of no particular pattern, as a team deals them.
   for (int64_t i = attention.attend_pieces(); i-- > 0;) {
-    for (const int32_t row : attention.attend(layer, i, static_cast<int>(i * 7 % 5 % ranks))) {
+    const auto rank = static_cast<int>(i * 7 % 5 % ranks);
+    for (const int32_t row : attention.attend(layer, i, rank)) {
       for (int64_t head = 0; head < input.q.size(1); ++head) merge(row * input.q.size(1) + head);
-      attention.compare_query(layer, row);
+      attention.compare_query(layer, row, rank);
     }
   }
   for (int64_t i = attention.merge_pieces(); i-- > 0;) merge(i);
@@ -252,8 +253,9 @@ class RaggedAttentionTest : public ::testing::TestWithParam<std::tuple<CpuPath, 
 
 TEST_P(RaggedAttentionTest, EqualsTheReferenceOverShapesAndWindows) {
   uint64_t seed = 0;
-  for (const Shape shape : {Shape{1, 1, 2}, Shape{4, 4, 16}, Shape{9, 3, 64}, Shape{8, 1, 24},
-                            Shape{6, 2, 6}, Shape{2, 2, 128}, Shape{5, 5, 34}, Shape{26, 2, 8}})
+  for (const Shape shape :
+       {Shape{1, 1, 2}, Shape{4, 4, 16}, Shape{9, 3, 64}, Shape{8, 1, 24}, Shape{6, 2, 6},
+        Shape{2, 2, 128}, Shape{5, 5, 34}, Shape{26, 2, 8}, Shape{6, 2, 96}})
     for (const int64_t window : {0, 1, 16, 40, 200}) {
       SCOPED_TRACE(std::to_string(shape.heads) + " heads, dim " + std::to_string(shape.dim) +
                    ", window " + std::to_string(window));
@@ -334,18 +336,18 @@ TEST_P(RaggedAttentionTest, LargeScoresNeitherOverflowNorCancel) {
 TEST_P(RaggedAttentionTest, NaNReachesTheQueriesThatSeeItAndNoOthers) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const int64_t position : {0, 3, 17, 130})
-    for (const bool in_keys : {true, false}) {
-      Scene scene({2, 1, 16}, {{0, 150}}, 17, cache());
-      (in_keys ? scene.keys()
-               : scene.values())[scene.rows()[0]
-                                     .blocks[static_cast<size_t>(position / KVCache::kBlockTokens)]]
-          .select(1, position % KVCache::kBlockTokens)
-          .fill_(nan);
-      const at::Tensor bad =
-          fast(scene, scene.input(), true, path()).output.isnan().flatten(1);  // [T, H * D]
-      EXPECT_FALSE(bad.slice(0, 0, position).any().item<bool>()) << position << in_keys;
-      EXPECT_TRUE(bad.slice(0, position).all().item<bool>()) << position << in_keys;
-    }
+    for (const int64_t dim : {16, 32})
+      for (const bool in_keys : {true, false}) {
+        Scene scene({2, 1, dim}, {{0, 150}}, 17, cache());
+        (in_keys ? scene.keys() : scene.values())[scene.rows()[0].blocks[static_cast<size_t>(
+                                                      position / KVCache::kBlockTokens)]]
+            .select(1, position % KVCache::kBlockTokens)
+            .fill_(nan);
+        const at::Tensor bad =
+            fast(scene, scene.input(), true, path()).output.isnan().flatten(1);  // [T, H * D]
+        EXPECT_FALSE(bad.slice(0, 0, position).any().item<bool>()) << position << in_keys;
+        EXPECT_TRUE(bad.slice(0, position).all().item<bool>()) << position << in_keys;
+      }
 }
 
 INSTANTIATE_TEST_SUITE_P(Paths, RaggedAttentionTest,

@@ -128,9 +128,11 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
       for (int64_t piece = 0; piece < ragged.attend_pieces(); ++piece) {
         for (const int32_t row : ragged.attend(layer, piece, 0)) {
           if (!whole) break;
-          for (int64_t h = 0; h < config.num_attention_heads; ++h)
+          for (int64_t h = 0; h < config.num_attention_heads; ++h) {
+            ragged.fetch_ahead(layer, 0);
             merge(row * config.num_attention_heads + h);
-          ragged.compare_query(layer, row);
+          }
+          ragged.compare_query(layer, row, 0);
         }
       }
       if (!whole) continue;

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "models/cpu/attention_kernels.h"
+#include "models/cpu/fetcher.h"
+
+/// The two products of attention over keys and values in bfloat16 by AMX's tiles, for processors
+/// that bfloat16_attention.h would have in half the speed of float32's. A block's keys in 16 pairs
+/// of dimensions are a tile as they lie in the cache, and so are the 8 pairs of its values in 16
+/// columns. A sum's order, which is tile by tile, does not depend on how many rows share a call.
+namespace surprisal::amx {
+
+inline constexpr int64_t kAttentionRows = 16;  ///< of a call at most
+
+/// Whether heads of this dimension consist of whole tiles.
+constexpr bool attention_takes(int64_t dim) {
+  return dim % 32 == 0;
+}
+
+/// As bfloat16::score() and bfloat16::weigh(), in that order: the latter gives the tiles back.
+void score(const ChunkCall& call, Fetcher& fetcher);
+void weigh(const ChunkCall& call, Fetcher& fetcher);
+
+}  // namespace surprisal::amx

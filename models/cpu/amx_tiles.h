@@ -1,0 +1,45 @@
+#pragma once
+
+#include <hwy/base.h>
+
+#if HWY_ARCH_X86
+#include <immintrin.h>
+
+#include <atomic>
+#include <cstdint>
+
+// What the files that use AMX's tiles have in common.
+HWY_PUSH_ATTRIBUTES("amx-tile")
+namespace surprisal::amx {
+
+inline constexpr int64_t kTileRows = 16;
+inline constexpr int64_t kTileBytes = 64;  ///< of a row
+inline constexpr int64_t kTilePairs = 16;  ///< of bfloat16, of a product's inputs
+
+/// Keeps the compiler from moving plain loads and stores across the tiles' own, which the
+/// intrinsics of some compilers do not say they make.
+HWY_INLINE void fence() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+/// Sizes of this thread's tiles, as LDTILECFG reads them. Tiles that are not set are not used.
+struct alignas(64) TileShapes {
+  uint8_t palette = 1, first_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+
+  void set(int tile, int64_t tile_rows, int64_t tile_row_bytes) {
+    rows[tile] = static_cast<uint8_t>(tile_rows);
+    row_bytes[tile] = static_cast<uint16_t>(tile_row_bytes);
+  }
+  /// Also makes all tiles zero.
+  HWY_INLINE void load() const {
+    fence();
+    _tile_loadconfig(this);
+  }
+};
+static_assert(sizeof(TileShapes) == 64);
+
+}  // namespace surprisal::amx
+HWY_POP_ATTRIBUTES
+#endif
