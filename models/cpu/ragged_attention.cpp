@@ -17,8 +17,8 @@ namespace {
 
 /// The path of attention's products. Processors with AMX issue dot products at half the rate of
 /// multiply-adds.
-CpuPath products_path(CpuPath path, int64_t dim) {
-  return path == CpuPath::kAmx && !amx::attention_takes(dim) ? CpuPath::kAvx512 : path;
+CpuPath products_path(CpuPath path, int64_t dim, int64_t group) {
+  return path == CpuPath::kAmx && !amx::attention_takes(dim, group) ? CpuPath::kAvx512 : path;
 }
 
 // Beyond the one that is being attended to. Their keys and values stay in the second-level cache.
@@ -48,8 +48,8 @@ RaggedAttention::RaggedAttention(const ModelConfig& config, CpuPath path, int ra
       group_(heads_ / kv_heads_),
       dim_(config.head_dim),
       scale_(static_cast<float>(1 / std::sqrt(static_cast<double>(config.head_dim)))),
-      kernels_(attention_kernels(products_path(path, dim_))),
-      round_(linear_kernels(products_path(path, dim_)).round),
+      kernels_(attention_kernels(products_path(path, dim_, group_))),
+      round_(linear_kernels(products_path(path, dim_, group_)).round),
       scratch_(static_cast<size_t>(ranks)) {
   for (Scratch& scratch : scratch_) {
     scratch.q.reserve(dim_ * kernels_.tile_rows);

@@ -189,7 +189,7 @@ void register_all() {
       benchmark::RegisterBenchmark(
           ("attention/" + std::string(cpu_path_name(path)) + "/" + c10::toString(dtype)).c_str(),
           attention, path, dtype)
-          ->ArgsProduct({{1, 16}, {160, 544}, {1, 30}, {0, 1}})
+          ->ArgsProduct({{1, 16, 64}, {160, 544}, {1, 30}, {0, 1}})
           ->Unit(benchmark::kMicrosecond);
     }
   }
