@@ -16,12 +16,11 @@ inline constexpr int64_t kChunkBlocks = kChunkKeys / kBlockKeys;
 
 /// How a block's keys and values of one head lie in the cache:
 ///   float32:   keys [D][kBlockKeys], values [kBlockKeys][D]
-///   bfloat16:  keys [D / 2][kBlockKeys][2], values [kBlockKeys / 2][D][2]: pairs, of dimensions
-///   and
-///              of keys, are what dot products and tiles take, and a 32-bit word widens to its even
-///              number with a shift and to its odd one with a mask
-/// Over bfloat16 both products take their other input, queries and weights w, rounded to bfloat16
-/// as well, and sum in float32; statistics see the weights as they were.
+///   bfloat16:  keys [D / 2][kBlockKeys][2], values [kBlockKeys / 2][D][2]
+/// Pairs, of dimensions and of keys, are what dot products and tiles take; a 32-bit word of two
+/// widens to the even number with a shift and to the odd one with a mask. Over bfloat16 both
+/// products take their other input, queries and weights w, rounded to bfloat16 as well, and sum in
+/// float32; statistics see the weights as they were.
 enum class CacheType : uint8_t { kFloat32, kBfloat16 };
 constexpr int64_t cache_bytes(CacheType type) {
   return type == CacheType::kFloat32 ? 4 : 2;

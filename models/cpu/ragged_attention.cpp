@@ -16,7 +16,7 @@ namespace surprisal {
 namespace {
 
 /// The path of attention's products. Processors with AMX issue dot products at half the rate of
-/// multiply-adds.
+/// multiply-adds, which models take that have no use for tiles.
 CpuPath products_path(CpuPath path, int64_t dim, int64_t group) {
   return path == CpuPath::kAmx && !amx::attention_takes(dim, group) ? CpuPath::kAvx512 : path;
 }
