@@ -5,7 +5,6 @@
 #if HWY_ARCH_X86
 #include <immintrin.h>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -161,16 +160,11 @@ void score(const ChunkCall& call, Fetcher& fetcher) {
 
 void weigh(const ChunkCall& call, Fetcher& fetcher) {
   fence();
-  const int64_t least = *std::min_element(call.end, call.end + call.rows);
-  // Blocks that only some rows see whole are added to those alone, whose ends are the same.
-  for (int64_t row = 0, next = 0; row < call.rows; row = next) {
+  const int64_t common = common_keys(call, kBlockKeys);
+  weigh_part(call, {0, call.rows, 0, common}, fetcher);
+  for (int64_t row = 0, next = 0; row < call.rows; row = next) {  // rows of one end together
     while (next < call.rows && call.end[next] == call.end[row]) ++next;
-    const bool all = next - row == call.rows;
-    const int64_t common = all ? 0 : least / kBlockKeys * kBlockKeys;
-    if (row == 0 && !all) weigh_part(call, {0, call.rows, 0, common}, fetcher);
-    if (all || call.end[row] > common) {
-      weigh_part(call, {row, next - row, common, call.end[row]}, fetcher);
-    }
+    if (call.end[row] > common) weigh_part(call, {row, next - row, common, call.end[row]}, fetcher);
   }
   _tile_release();
 }

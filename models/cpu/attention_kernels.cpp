@@ -309,9 +309,7 @@ void chunk_of(const ChunkCall& call) {
   Fetcher fetcher(call);
   score<Stored, R>(call, fetcher);
   soften_rows(call, fetcher);
-  // Keys that only some rows see are added to those alone: a weight of 0 would not keep out NaN.
-  const auto [least, most] = std::minmax_element(call.end, call.end + R);
-  const int64_t common = *least == *most ? *least : *least / 2 * 2;
+  const int64_t common = common_keys(call, 2);
   weigh<Stored, R>(call, {0, 0, common}, fetcher);
   for (int r = 0; r < R; ++r) {
     if (call.end[r] > common) weigh<Stored, 1>(call, {r, common, call.end[r]}, fetcher);

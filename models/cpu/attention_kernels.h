@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 
@@ -60,6 +61,15 @@ struct ChunkCall {
   ChunkState* states;  ///< out: [rows]
   float* sums;         ///< out: [rows][dim], sum of w * value
 };
+
+/// Keys [0, n) of a chunk that values are summed over for all rows together: what all of them see,
+/// in whole units unless they end at the same key. The rest is added to each row that sees it,
+/// alone: a weight of 0 would not keep out NaN.
+/// @param unit  keys that a kernel takes at a time
+inline int64_t common_keys(const ChunkCall& call, int64_t unit) {
+  const auto [least, most] = std::minmax_element(call.end, call.end + call.rows);
+  return *least == *most ? *least : *least / unit * unit;
+}
 
 /// How much heads disagree on one chunk: sums over heads and keys of |p - mean over heads of p|,
 /// where p = factor * w.

@@ -130,9 +130,7 @@ void score(const ChunkCall& call, Fetcher& fetcher) {
 }
 
 void weigh(const ChunkCall& call, Fetcher& fetcher) {
-  const auto [least, most] = std::minmax_element(call.end, call.end + call.rows);
-  // Keys that only some rows see are added to those alone, whole pairs at a time.
-  const int64_t common = *least == *most ? *least : *least / 2 * 2;
+  const int64_t common = common_keys(call, 2);
   OfRows::kWeigh[call.rows - 1](call, {0, 0, common}, fetcher);
   for (int64_t r = 0; r < call.rows; ++r) {
     if (call.end[r] > common) weigh_rows<1>(call, {r, common, call.end[r]}, fetcher);
