@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <ranges>
 #include <string>
 #include <utility>
 
@@ -30,13 +31,13 @@ KVCache::KVCache(const ModelConfig& config, int64_t blocks, at::ScalarType dtype
             values.view({blocks, heads, kBlockTokens, dim})};
   };
   try {
-    // All of a block's layers lie together, so that a few sequences touch few huge pages.
-    const at::Tensor all = at::empty({blocks, layers, 2, heads, kBlockTokens * dim},
+    // A layer's blocks lie side by side, for attention reads them one layer at a time.
+    const at::Tensor all = at::empty({layers, blocks, 2, heads, kBlockTokens * dim},
                                      at::TensorOptions(dtype).device(device));
     if (device.is_cpu())
       prefer_huge_pages(all.mutable_data_ptr(), static_cast<int64_t>(all.nbytes()));
     for (int64_t layer = 0; layer < layers; ++layer) {
-      const at::Tensor both = all.select(1, layer);
+      const at::Tensor both = all.select(0, layer);
       const auto [keys, values] = views(both.select(1, 0), both.select(1, 1));
       keys_.push_back(keys);
       values_.push_back(values);
@@ -107,7 +108,7 @@ void KVCache::truncate(SequenceId sequence, int64_t length) {
 
 void KVCache::release(SequenceId sequence) {
   Sequence& s = get(sequence);
-  for (const int64_t block : s.blocks) unref(block);
+  for (const int64_t block : std::views::reverse(s.blocks)) unref(block);  // next taken in order
   s = Sequence{};
   free_sequences_.push_back(sequence);
 }
