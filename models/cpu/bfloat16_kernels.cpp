@@ -19,8 +19,8 @@ namespace {
 
 constexpr int kLanes = 16;
 constexpr int kVectors = kPanel / kLanes;
-// Rows of the largest tile: 2 R accumulators, 2 weights and a broadcast fit 32 registers.
-constexpr int kMaxRows = 12;
+// Rows of the largest tile. Registers would do for 14, but tiles of 11 and more are slower.
+constexpr int kMaxRows = 10;
 // Rows and inputs whose x, and inputs whose weights, stay in the second-level cache.
 constexpr int64_t kRowBlock = 192;
 constexpr int64_t kInputBlock = 1536;

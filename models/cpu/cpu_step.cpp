@@ -150,6 +150,7 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
   const int64_t rows = slab.tokens(), heads = config_.num_attention_heads;
   const RaggedAttention::Layer attention = attention_layer(index, cache, request, wanted);
 
+  attention_.begin_layer(share.rank);
   team_.stage(share, rows,
               [&](int64_t i) { normalise(hidden_.row(i), layer.input_norm, i, share.rank); });
   team_.stage(share, layer.q.pieces() + layer.k.pieces() + layer.v.pieces(), [&](int64_t piece) {

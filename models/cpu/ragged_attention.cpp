@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <utility>
 
 #include "lib/attention_statistics.h"
 #include "models/cpu/amx_attention.h"
@@ -75,7 +76,31 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
   summaries_.resize(plan_.queries.size() * static_cast<size_t>(heads_));
   disagreements_.resize(plan_.comparisons.size());
   items_left_.clear();
-  for (const Query& query : plan_.queries) items_left_.push_back(query.items);
+  places_.clear();
+  for (const Query& query : plan_.queries) {
+    items_left_.push_back(query.items);
+    places_.push_back(plan_.by_query ? kNone : static_cast<int32_t>(places_.size()));
+  }
+}
+
+const AttentionPlan::Query& RaggedAttention::begin_query(int64_t index, int rank) {
+  std::atomic_ref place(places_[static_cast<size_t>(index)]);
+  int32_t taken = place.load(std::memory_order_acquire);
+  if (taken == kNone) {
+    const auto query = [&](int64_t i) -> const Query& {
+      return plan_.queries[static_cast<size_t>(i)];
+    };
+    int32_t& spare = scratch_[static_cast<size_t>(rank)].spare;
+    const bool fits = spare != kNone && query(spare).chunks >= query(index).chunks &&
+                      (query(spare).kept >= 0 || query(index).kept < 0);
+    const int32_t mine = fits ? spare : static_cast<int32_t>(index);
+    // Releases what this rank read in that place, and acquires what the others did.
+    if (place.compare_exchange_strong(taken, mine, std::memory_order_acq_rel)) {
+      taken = mine;
+      if (fits) spare = kNone;
+    }
+  }
+  return plan_.queries[static_cast<size_t>(taken)];
 }
 
 const void* RaggedAttention::next_block(const Layer& layer, Fetched& fetched, int64_t last) const {
@@ -112,6 +137,11 @@ std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t pie
   const bool alone = item.queries == 1;  // then the heads lie one after the other
   std::array<int32_t, Item::kMaxRows> begins{}, ends{};
   std::array<ChunkState, Item::kMaxRows> states{};
+  std::array<const Query*, Item::kMaxRows> places;
+  for (int32_t i = 0; i < item.queries; ++i) {
+    const auto at = static_cast<size_t>(i);
+    places[at] = &begin_query(item.query[at], rank);
+  }
   int64_t used = 0;
   bool anything_seen = false;
   for (int64_t r = 0; r < rows; ++r) {
@@ -132,7 +162,7 @@ std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t pie
   }
   // The heads of a single query lie in the records as in a tile, so that the kernel writes there.
   const Query& first = plan_.queries[static_cast<size_t>(item.query[0])];
-  const int64_t place = item.chunk * heads_ + head;
+  const int64_t record = item.chunk * heads_ + head;
   ChunkCall call{
       .rows = rows,
       .dim = dim_,
@@ -144,11 +174,11 @@ std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t pie
       .begin = begins.data(),
       .end = ends.data(),
       .statistics = layer.compares(),
-      .scores = alone && first.kept >= 0 ? weights_.data() + (first.kept + place) * kChunkKeys
+      .scores = alone && first.kept >= 0 ? weights_.data() + (places[0]->kept + record) * kChunkKeys
                                          : scratch.scores.data(),
       .weights = nullptr,
       .states = states.data(),
-      .sums = alone ? sums_.data() + (first.record + place) * dim_ : scratch.sums.data()};
+      .sums = alone ? sums_.data() + (places[0]->record + record) * dim_ : scratch.sums.data()};
   call.weights = layer.cache == CacheType::kFloat32 ? call.scores : scratch.weights.data();
   const std::span<const int64_t> blocks = item.blocks;
   for (size_t b = 0; b < kChunkBlocks; ++b) {  // beyond the row's end its last one
@@ -175,15 +205,15 @@ std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t pie
     std::fill_n(call.scores, rows * kChunkKeys, 0.0f);
   }
   for (int64_t r = 0; r < rows; ++r) {
-    const Query& query =
-        plan_.queries[static_cast<size_t>(item.query[static_cast<size_t>(r / item.heads)])];
-    const int64_t at = place + r % item.heads;
-    states_[static_cast<size_t>(query.record + at)] = states[static_cast<size_t>(r)];
+    const auto of = static_cast<size_t>(r / item.heads);
+    const Query& place = *places[of];
+    const int64_t at = record + r % item.heads;
+    states_[static_cast<size_t>(place.record + at)] = states[static_cast<size_t>(r)];
     if (alone) continue;
-    std::copy_n(call.sums + r * dim_, dim_, sums_.data() + (query.record + at) * dim_);
-    if (query.kept < 0) continue;
+    std::copy_n(call.sums + r * dim_, dim_, sums_.data() + (place.record + at) * dim_);
+    if (plan_.queries[static_cast<size_t>(item.query[of])].kept < 0) continue;
     std::copy_n(call.scores + r * kChunkKeys, kChunkKeys,
-                weights_.data() + (query.kept + at) * kChunkKeys);
+                weights_.data() + (place.kept + at) * kChunkKeys);
   }
   if (!plan_.by_query) return {};
   size_t attended = 0;
@@ -200,7 +230,8 @@ std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t pie
 
 void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head, float* out) {
   const Query& query = plan_.queries[static_cast<size_t>(index)];
-  const ChunkState* const states = states_.data() + query.record + head;
+  const Query& place = place_of(index);
+  const ChunkState* const states = states_.data() + place.record + head;
   SoftmaxState rest;  // all but position 0
   for (int64_t c = 0; c < query.chunks; ++c) {
     rest.m = std::max<double>(rest.m, states[c * heads_].top);
@@ -212,7 +243,7 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
     const double delta = state.top - rest.m;
     const double e = state.total == 0 ? 0 : std::exp(delta);
     if (query.kept >= 0) {
-      factors_[0].data()[query.kept + c * heads_ + head] = static_cast<float>(e);
+      factors_[0].data()[place.kept + c * heads_ + head] = static_cast<float>(e);
     }
     if (e == 0) continue;
     rest.z += e * state.total;
@@ -220,7 +251,7 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
     rest.b += e * (state.second_moment + delta * (2 * state.first_moment + delta * state.total));
     abs_sum += state.abs_sum;
     kernels_.add_scaled(static_cast<float>(e),
-                        sums_.data() + (query.record + c * heads_ + head) * dim_, dim_, out);
+                        sums_.data() + (place.record + c * heads_ + head) * dim_, dim_, out);
   }
   const bool sees_first = visible_begin(query, layer) == 0;
   SoftmaxState first;
@@ -269,7 +300,7 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
   }
   const double without_first = rest.z == 0 ? 0 : 1 / rest.z;
   for (int64_t c = 0; c < query.chunks; ++c) {
-    const int64_t at = query.kept + c * heads_ + head;
+    const int64_t at = place.kept + c * heads_ + head;
     const double e = factors_[0].data()[at];
     factors_[0].data()[at] = static_cast<float>(e * scale);
     factors_[1].data()[at] = static_cast<float>(e * without_first);
@@ -299,19 +330,21 @@ void RaggedAttention::compare(const Layer& layer, int64_t piece) {
 void RaggedAttention::compare_query(const Layer& layer, int64_t index, int rank) {
   if (layer.maps != nullptr) write_maps(layer, index);
   const Query& query = plan_.queries[static_cast<size_t>(index)];
-  if (!layer.compares() || query.compared < 0) return;
   const auto q = static_cast<int32_t>(index);
-  for (int64_t chunk = 0; chunk < query.chunks; ++chunk) {
+  for (int64_t chunk = 0; layer.compares() && query.compared >= 0 && chunk < query.chunks;
+       ++chunk) {
     fetch_ahead(layer, rank);
     compare_heads(layer, {q, chunk}, {q, std::min(chunk + 1, query.chunks - 1)});
   }
+  scratch_[static_cast<size_t>(rank)].spare =
+      std::exchange(places_[static_cast<size_t>(index)], kNone);
 }
 
 void RaggedAttention::compare_heads(const Layer& layer, const AttentionPlan::Comparison& what,
                                     const AttentionPlan::Comparison& next) {
   const auto& [index, chunk] = what;
   const auto kept_at = [&](const AttentionPlan::Comparison& of) {
-    return plan_.queries[static_cast<size_t>(of.query)].kept + of.chunk * heads_;
+    return place_of(of.query).kept + of.chunk * heads_;
   };
   const int64_t at = kept_at({index, chunk});
   DisagreementCall call{.heads = heads_,
@@ -368,6 +401,7 @@ void RaggedAttention::finish(const Layer& layer, int64_t piece) {
 
 void RaggedAttention::write_maps(const Layer& layer, int64_t index) const {
   const Query& query = plan_.queries[static_cast<size_t>(index)];
+  const Query& place = place_of(index);
   const AttentionRow& row = plan_.row_of(query);
   const int64_t length = row.first + row.count;
   float* const map = (*layer.maps)[static_cast<size_t>(query.row)].mutable_data_ptr<float>();
@@ -375,7 +409,7 @@ void RaggedAttention::write_maps(const Layer& layer, int64_t index) const {
     float* const line = map + (h * row.count + query.position - row.first) * length;
     line[0] = summaries_[static_cast<size_t>(index * heads_ + h)].first;
     for (int64_t key = 1; key <= query.position; ++key) {
-      const int64_t at = query.kept + key / kChunkKeys * heads_ + h;
+      const int64_t at = place.kept + key / kChunkKeys * heads_ + h;
       line[key] = weights_.data()[at * kChunkKeys + key % kChunkKeys] * factors_[0].data()[at];
     }
   }

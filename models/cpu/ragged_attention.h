@@ -56,6 +56,8 @@ class RaggedAttention {
   /// Floats of scratch one token at `position` needs.
   int64_t scratch_floats(int64_t position, bool keep) const;
 
+  /// To be called by each rank before its first piece of a layer.
+  void begin_layer(int rank) { scratch_[static_cast<size_t>(rank)].spare = kNone; }
   /// Each stage is so many pieces, which ranks may carry out in any order.
   int64_t attend_pieces() const { return static_cast<int64_t>(plan_.items.size()); }
   /// @return tokens of the slab that are attended to now, for the caller to merge(), all heads, and
@@ -81,6 +83,7 @@ class RaggedAttention {
  private:
   using Query = AttentionPlan::Query;
   using Item = AttentionPlan::Item;
+  static constexpr int32_t kNone = -1;
   /// What merge() leaves for finish(), of one query and head.
   struct HeadSummary {
     float first = 0;  ///< probability of position 0 (0 when not visible)
@@ -95,6 +98,13 @@ class RaggedAttention {
   };
   /// The next block to ask for, of pieces up to `last`; null where all have been asked for.
   const void* next_block(const Layer& layer, Fetched& fetched, int64_t last) const;
+  /// Whose place for records a query uses. Where queries are put together one after another, the
+  /// one that this rank has just finished with, if that is large enough: it lies in this
+  /// processor's caches, where places of their own for all queries would not stay.
+  const Query& begin_query(int64_t index, int rank);
+  const Query& place_of(int64_t index) const {
+    return plan_.queries[static_cast<size_t>(places_[static_cast<size_t>(index)])];
+  }
   void merge_head(const Layer& layer, int64_t query, int64_t head, float* out);
   /// @param next  what the next call compares, to be fetched
   void compare_heads(const Layer& layer, const AttentionPlan::Comparison& what,
@@ -121,10 +131,12 @@ class RaggedAttention {
   std::vector<HeadSummary> summaries_;  ///< [queries][H]
   std::vector<std::array<double, 3>> disagreements_;  ///< [comparisons]
   std::vector<int32_t> items_left_;                   ///< [queries], of a layer; atomic
+  std::vector<int32_t> places_;  ///< [queries]: whose records it uses, kNone: not begun; atomic
   struct Scratch {
     FloatBuffer q, scores, weights, sums;
     Fetched fetched;
-    int64_t piece = 0;  ///< attended to last
+    int64_t piece = 0;      ///< attended to last
+    int32_t spare = kNone;  ///< whose place is free since the query in it was put together
     std::array<int32_t, Item::kMaxRows> attended;
   };
   std::vector<Scratch> scratch_;  ///< per rank

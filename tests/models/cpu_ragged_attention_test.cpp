@@ -195,6 +195,7 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
   const auto merge = [&](int64_t i) {
     attention.merge(layer, i, result.output.mutable_data_ptr<float>() + i * input.q.size(2));
   };
+  for (int rank = 0; rank < ranks; ++rank) attention.begin_layer(rank);
   // Pieces in an order and on ranks of no particular pattern, as a team deals them.
   for (int64_t i = attention.attend_pieces(); i-- > 0;) {
     const auto rank = static_cast<int>(i * 7 % 5 % ranks);

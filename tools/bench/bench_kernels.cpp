@@ -125,6 +125,7 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
         ragged.merge(layer, piece, out.mutable_data_ptr<float>() + piece * config.head_dim);
       };
       const bool whole = state.range(3) != 0;
+      ragged.begin_layer(0);
       for (int64_t piece = 0; piece < ragged.attend_pieces(); ++piece) {
         for (const int32_t row : ragged.attend(layer, piece, 0)) {
           if (!whole) break;
