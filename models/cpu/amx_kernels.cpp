@@ -41,17 +41,43 @@ namespace {
 constexpr int64_t kPairBytes = 4 * bfloat16::kPanel;  // two tiles' rows, side by side
 constexpr int64_t kPrefetch = 8192;                   // bytes ahead of the loads
 
+// Fetches what is read later, a part of it with each tile that is read now. One after the other
+// they would take all of a core's fill buffers, for which the tiles' own lines then wait.
+template <bool kTwo, bool kAlone>
+struct Ahead {
+  static constexpr int64_t kParts = kTwo ? 4 : 1;
+  const std::byte* from;
+  int64_t part_lines;
+
+  Ahead(const std::byte* first, int64_t lines)
+      : from(first), part_lines((lines + kParts - 1) / kParts) {}
+  HWY_INLINE void fetch() {
+    // Into the first-level cache for the one tile of rows that waits for nothing else.
+    for (int64_t i = 0; i < part_lines; ++i) {
+      prefetch_weights<kAlone && !kTwo>(from + i * kLineBytes);
+    }
+    from += part_lines * kLineBytes;
+  }
+};
+
 // Adds one tile's worth of inputs to the sums.
-template <bool kTwo>
-HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride) {
-  _tile_loadd(6, weights, kPairBytes);
-  _tile_loadd(7, weights + kTileBytes, kPairBytes);
+template <bool kTwo, bool kAlone>
+HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride,
+                             Ahead<kTwo, kAlone>& ahead) {
+  ahead.fetch();
   _tile_loadd(4, x, stride * 4);
+  _tile_loadd(6, weights, kPairBytes);
   _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
   if constexpr (kTwo) {
+    ahead.fetch();
     _tile_loadd(5, x + kTileRows * stride, stride * 4);
     _tile_dpbf16ps(2, 5, 6);
+    ahead.fetch();
+  }
+  _tile_loadd(7, weights + kTileBytes, kPairBytes);
+  _tile_dpbf16ps(1, 4, 7);
+  if constexpr (kTwo) {
+    ahead.fetch();
     _tile_dpbf16ps(3, 5, 7);
   }
 }
@@ -60,7 +86,7 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
 // @param x      [rows][pairs], `stride` pairs from row to row
 // @param fetch  what to prefetch meanwhile, `fetch_lines` cache lines with each tile of inputs
 // @param sums   out: [rows][kPanel]
-template <bool kTwo>
+template <bool kTwo, bool kAlone>
 void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t pairs,
                int64_t rows, const std::byte* fetch, int64_t fetch_lines, float* sums) {
   _tile_zero(0);
@@ -69,11 +95,10 @@ void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t
     _tile_zero(2);
     _tile_zero(3);
   }
+  Ahead<kTwo, kAlone> ahead(fetch, fetch_lines);
   int64_t k = 0;
   for (; k + kTilePairs <= pairs; k += kTilePairs) {
-    for (int64_t line = 0; line < fetch_lines; ++line) prefetch_to_l2(fetch + line * kLineBytes);
-    fetch += fetch_lines * kLineBytes;
-    multiply_add<kTwo>(weights, x + k, stride);
+    multiply_add(weights, x + k, stride, ahead);
     weights += kTilePairs * kPairBytes;
   }
   if (const auto left = static_cast<size_t>(pairs - k); left > 0) {  // the rest, with zeros
@@ -84,7 +109,7 @@ void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t
       std::memcpy(last_x.data() + r * kTilePairs, x + r * stride + k, left * 4);
     }
     fence();
-    multiply_add<kTwo>(last_weights.data(), last_x.data(), kTilePairs);
+    multiply_add(last_weights.data(), last_x.data(), kTilePairs, ahead);
   }
   constexpr int64_t kHalf = bfloat16::kPanel / 2;
   _tile_stored(0, sums, kPairBytes);
@@ -131,9 +156,10 @@ void run(const PackedShape& shape, const LinearCall& call) {
       const std::byte* const fetch =
           blocks == 1 ? weights + kPrefetch
                       : weights + shape.panel_bytes() + block * tiles * lines * 64;
-      (rows > kTileRows ? sum_block<true> : sum_block<false>)(weights, call.x + row * call.x_stride,
-                                                              call.x_stride, pairs, rows, fetch,
-                                                              lines, sums);
+      const bool two = rows > kTileRows, alone = blocks == 1;
+      const auto sum = two ? (alone ? sum_block<true, true> : sum_block<true, false>)
+                           : (alone ? sum_block<false, true> : sum_block<false, false>);
+      sum(weights, call.x + row * call.x_stride, call.x_stride, pairs, rows, fetch, lines, sums);
       bfloat16::store(shape, call, sums, row, rows, panel);
     }
   }
