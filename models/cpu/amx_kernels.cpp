@@ -52,7 +52,7 @@ struct Ahead {
   Ahead(const std::byte* first, int64_t lines)
       : from(first), part_lines((lines + kParts - 1) / kParts) {}
   HWY_INLINE void fetch() {
-    // Into the first-level cache for the one tile of rows that waits for nothing else.
+    // A single tile of rows takes weights as they come, and the first-level cache has room.
     for (int64_t i = 0; i < part_lines; ++i) {
       prefetch_weights<kAlone && !kTwo>(from + i * kLineBytes);
     }

@@ -166,7 +166,7 @@ def main():
     parser.add_argument("--model", required=True, help="Hugging Face folder, 16-bit weights")
     parser.add_argument("--bench", required=True, help="the built bench_decode")
     parser.add_argument("--ours", nargs="+", default=[*OURS], choices=OURS)
-    parser.add_argument("--peers", nargs="*", default=[*LLAMA, *EAGER])
+    parser.add_argument("--peers", nargs="*", default=[*LLAMA, *EAGER], choices=[*LLAMA, *EAGER])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 16, 64])
     parser.add_argument("--prompt", nargs="+", type=int, default=[128, 512])
     parser.add_argument("--decode", type=int, default=64)
