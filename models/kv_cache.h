@@ -14,8 +14,9 @@ namespace surprisal {
 /// numbers and a length; forked sequences share blocks by reference count, and the first write into
 /// a shared block copies it. Owned by the caller of the model; one thread at a time.
 ///
-/// Storage: per layer two tensors [blocks, K, kBlockTokens, D]. Memory is reserved at construction
-/// and, on the CPU, touched only when used. There numbers lie as its kernels read them
+/// Storage: per layer two tensors [blocks, K, kBlockTokens, D], a layer's blocks side by side, keys
+/// before values. Memory is reserved at construction and, on the CPU, touched only when used (in
+/// huge pages: at least one for each layer). There numbers lie as its kernels read them
 /// (models/cpu/attention_kernels.h), behind views: keys of float32 with the 16 of a block side by
 /// side, so that they are compared with a query across SIMD lanes, without sums across lanes; and
 /// bfloat16 in the pairs that its products take, keys' of dimensions and values' of tokens. A
