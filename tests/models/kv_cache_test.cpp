@@ -133,6 +133,20 @@ TEST_F(Cache, AFullBlockIsNotCopied) {
   EXPECT_EQ(cache_.blocks(a)[0], cache_.blocks(b)[0]);
 }
 
+// Attention reads a sequence's blocks in order, memory best forwards.
+TEST_F(Cache, BlocksOfALayerLieSideBySideAndAreTakenInOrder) {
+  const at::Tensor& keys = cache_.keys(1);
+  EXPECT_EQ(keys.stride(0), keys[0].numel() + cache_.values(1)[0].numel());
+  for (int round = 0; round < 3; ++round) {
+    const auto sequence = cache_.create();
+    ASSERT_TRUE(cache_.reserve(sequence, 4 * kBlock));
+    for (int64_t block = 0; block < 4; ++block) {
+      EXPECT_EQ(cache_.blocks(sequence)[static_cast<size_t>(block)], block) << round;
+    }
+    cache_.release(sequence);
+  }
+}
+
 TEST_F(Cache, AForkAfterReservingStillProtectsBoth) {
   const auto a = cache_.create();
   append(a, {1, 1, 1});
