@@ -43,7 +43,7 @@ constexpr int64_t kPrefetch = 8192;                   // bytes ahead of the load
 
 // Fetches what is read later, a part of it with each tile that is read now. One after the other
 // they would take all of a core's fill buffers, for which the tiles' own lines then wait.
-template <bool kTwo, bool kAlone>
+template <bool kTwo>
 struct Ahead {
   static constexpr int64_t kParts = kTwo ? 4 : 1;
   const std::byte* from;
@@ -52,18 +52,17 @@ struct Ahead {
   Ahead(const std::byte* first, int64_t lines)
       : from(first), part_lines((lines + kParts - 1) / kParts) {}
   HWY_INLINE void fetch() {
-    // A single tile of rows takes weights as they come, and the first-level cache has room.
-    for (int64_t i = 0; i < part_lines; ++i) {
-      prefetch_weights<kAlone && !kTwo>(from + i * kLineBytes);
-    }
+    // A single tile of rows takes weights as they come (but for the first 16 of 33), and the
+    // first-level cache has room.
+    for (int64_t i = 0; i < part_lines; ++i) prefetch_weights<!kTwo>(from + i * kLineBytes);
     from += part_lines * kLineBytes;
   }
 };
 
 // Adds one tile's worth of inputs to the sums.
-template <bool kTwo, bool kAlone>
+template <bool kTwo>
 HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride,
-                             Ahead<kTwo, kAlone>& ahead) {
+                             Ahead<kTwo>& ahead) {
   ahead.fetch();
   _tile_loadd(4, x, stride * 4);
   _tile_loadd(6, weights, kPairBytes);
@@ -86,7 +85,7 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
 // @param x      [rows][pairs], `stride` pairs from row to row
 // @param fetch  what to prefetch meanwhile, `fetch_lines` cache lines with each tile of inputs
 // @param sums   out: [rows][kPanel]
-template <bool kTwo, bool kAlone>
+template <bool kTwo>
 void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t pairs,
                int64_t rows, const std::byte* fetch, int64_t fetch_lines, float* sums) {
   _tile_zero(0);
@@ -95,7 +94,7 @@ void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t
     _tile_zero(2);
     _tile_zero(3);
   }
-  Ahead<kTwo, kAlone> ahead(fetch, fetch_lines);
+  Ahead<kTwo> ahead(fetch, fetch_lines);
   int64_t k = 0;
   for (; k + kTilePairs <= pairs; k += kTilePairs) {
     multiply_add(weights, x + k, stride, ahead);
@@ -156,10 +155,9 @@ void run(const PackedShape& shape, const LinearCall& call) {
       const std::byte* const fetch =
           blocks == 1 ? weights + kPrefetch
                       : weights + shape.panel_bytes() + block * tiles * lines * 64;
-      const bool two = rows > kTileRows, alone = blocks == 1;
-      const auto sum = two ? (alone ? sum_block<true, true> : sum_block<true, false>)
-                           : (alone ? sum_block<false, true> : sum_block<false, false>);
-      sum(weights, call.x + row * call.x_stride, call.x_stride, pairs, rows, fetch, lines, sums);
+      (rows > kTileRows ? sum_block<true> : sum_block<false>)(weights, call.x + row * call.x_stride,
+                                                              call.x_stride, pairs, rows, fetch,
+                                                              lines, sums);
       bfloat16::store(shape, call, sums, row, rows, panel);
     }
   }

@@ -331,8 +331,8 @@ void RaggedAttention::compare_query(const Layer& layer, int64_t index, int rank)
   if (layer.maps != nullptr) write_maps(layer, index);
   const Query& query = plan_.queries[static_cast<size_t>(index)];
   const auto q = static_cast<int32_t>(index);
-  for (int64_t chunk = 0; layer.compares() && query.compared >= 0 && chunk < query.chunks;
-       ++chunk) {
+  const int64_t compared = layer.compares() && query.compared >= 0 ? query.chunks : 0;
+  for (int64_t chunk = 0; chunk < compared; ++chunk) {
     fetch_ahead(layer, rank);
     compare_heads(layer, {q, chunk}, {q, std::min(chunk + 1, query.chunks - 1)});
   }
