@@ -38,8 +38,8 @@ HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-
 namespace surprisal::amx {
 namespace {
 
-constexpr int64_t kPairBytes = 4 * bfloat16::kPanel;  // two tiles' rows, side by side
-constexpr int64_t kPrefetch = 8192;                   // bytes ahead of the loads
+constexpr int64_t kPairBytes = 4 * kPanel;  // two tiles' rows, side by side
+constexpr int64_t kPrefetch = 8192;         // bytes ahead of the loads
 
 // Fetches what is read later, a part of it with each tile that is read now. One after the other
 // they would take all of a core's fill buffers, for which the tiles' own lines then wait.
@@ -110,12 +110,12 @@ void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t
     fence();
     multiply_add(last_weights.data(), last_x.data(), kTilePairs, ahead);
   }
-  constexpr int64_t kHalf = bfloat16::kPanel / 2;
+  constexpr int64_t kHalf = kPanel / 2;
   _tile_stored(0, sums, kPairBytes);
   _tile_stored(1, sums + kHalf, kPairBytes);
   if constexpr (kTwo) {
-    _tile_stored(2, sums + kTileRows * bfloat16::kPanel, kPairBytes);
-    _tile_stored(3, sums + kTileRows * bfloat16::kPanel + kHalf, kPairBytes);
+    _tile_stored(2, sums + kTileRows * kPanel, kPairBytes);
+    _tile_stored(3, sums + kTileRows * kPanel + kHalf, kPairBytes);
   }
   fence();
 }
@@ -137,7 +137,7 @@ void release() {
 }
 
 void run(const PackedShape& shape, const LinearCall& call) {
-  alignas(64) float sums[kMaxRows * bfloat16::kPanel];
+  alignas(64) float sums[kMaxRows * kPanel];
   const int64_t pairs = (shape.in + 1) / 2, tiles = std::max<int64_t>(pairs / kTilePairs, 1);
   const int64_t blocks = (call.rows + kMaxRows - 1) / kMaxRows;
   const int64_t panel_lines = kTilePairs * kPairBytes / 64;

@@ -95,41 +95,64 @@ constexpr int kStepLines = std::max<int>(1, V* kLanes* kPairLines<Stored> * size
 template <int kHalf, class Stored, int R, int V>
 HWY_INLINE void add_dimension(const ChunkCall& call, const Stored* const (&keys)[V], int64_t d,
                               Vector (&acc)[R][V]) {
-  Vector k[V];
-  for (int v = 0; v < V; ++v) {
-    k[v] = load_half<kHalf>(keys[v] + d / 2 * kPairLines<Stored> * kBlockKeys, kBlockKeys);
-  }
-  for (int r = 0; r < R; ++r) {
-    const Vector broadcast = hn::Set(Floats(), call.q[r * call.dim + d + kHalf]);
-    for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(k[v], broadcast, acc[r][v]);
+  const auto load_key = [&](int v) HWY_ATTR {
+    return load_half<kHalf>(keys[v] + d / 2 * kPairLines<Stored> * kBlockKeys, kBlockKeys);
+  };
+  const auto load_query = [&](int r) HWY_ATTR {
+    return hn::Set(Floats(), call.q[r * call.dim + d + kHalf]);
+  };
+  // The fewer of both stay in registers while the others pass.
+  if constexpr (R < V) {
+    Vector q[R];
+    for (int r = 0; r < R; ++r) q[r] = load_query(r);
+    for (int v = 0; v < V; ++v) {
+      const Vector k = load_key(v);
+      for (int r = 0; r < R; ++r) acc[r][v] = hn::MulAdd(k, q[r], acc[r][v]);
+    }
+  } else {
+    Vector k[V];
+    for (int v = 0; v < V; ++v) k[v] = load_key(v);
+    for (int r = 0; r < R; ++r) {
+      const Vector q = load_query(r);
+      for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(k[v], q, acc[r][v]);
+    }
   }
 }
 
-// scores[r][j] = q[r] . key[j] for the vectors of keys that hold any of [0, used).
-template <class Stored, int R>
-void score(const ChunkCall& call, Fetcher& fetcher) {
-  constexpr int V = vectors_for(R);
-  for (int64_t first = 0; first * kLanes < call.used; first += V) {
-    const Stored* keys[V];
+// scores[r][j] = q[r] . key[j] for V vectors of keys.
+template <class Stored, int R, int V>
+HWY_INLINE void score_keys(const ChunkCall& call, int64_t first, Fetcher& fetcher) {
+  const Stored* keys[V];
+  for (int v = 0; v < V; ++v) {
+    const int64_t key = (first + v) * kLanes;
+    keys[v] = stored<Stored>(call.keys[key / kBlockKeys]) + key % kBlockKeys;
+  }
+  Vector acc[R][V];
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
+  }
+  for (int64_t d = 0; d < call.dim; d += 2) {
+    fetcher.fetch(kStepLines<Stored, V>);
+    add_dimension<0>(call, keys, d, acc);
+    HWY_FENCE;  // or the pairs would stay in registers that the sums need
+    add_dimension<1>(call, keys, d, acc);
+  }
+  for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) {
-      const int64_t key = (first + v) * kLanes;
-      keys[v] = stored<Stored>(call.keys[key / kBlockKeys]) + key % kBlockKeys;
-    }
-    Vector acc[R][V];
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
-    }
-    for (int64_t d = 0; d < call.dim; d += 2) {
-      fetcher.fetch(kStepLines<Stored, V>);
-      add_dimension<0>(call, keys, d, acc);
-      add_dimension<1>(call, keys, d, acc);
-    }
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) {
-        hn::Store(acc[r][v], Floats(), call.scores + r * kChunkKeys + (first + v) * kLanes);
-      }
+      hn::Store(acc[r][v], Floats(), call.scores + r * kChunkKeys + (first + v) * kLanes);
     }
   }
+}
+
+// For the vectors of keys that hold any of [0, used).
+template <class Stored, int R>
+void score(const ChunkCall& call, Fetcher& fetcher) {
+  // Of 16 registers pairs take one for the mask of their odd half.
+  constexpr int V = vectors_for(R) - (kLanes < 16 && R == 3 && kPairLines<Stored> == 1);
+  const int64_t vectors = (call.used + kLanes - 1) / kLanes;
+  int64_t first = 0;
+  for (; first + V <= vectors; first += V) score_keys<Stored, R, V>(call, first, fetcher);
+  for (; first < vectors; ++first) score_keys<Stored, R, 1>(call, first, fetcher);
 }
 
 HWY_INLINE float sum(Vector v) {
@@ -277,6 +300,7 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
                                 key % kBlockKeys / 2 * kPairLines<Stored> * call.dim;
     const float* const weight = call.weights + part.row * kChunkKeys + key;
     add_key<0, kPartial>(call, value, left, weight, acc);
+    HWY_FENCE;
     if (key + 1 < part.end) add_key<1, kPartial>(call, value, left, weight, acc);
   }
   for (int r = 0; r < R; ++r) {

@@ -15,8 +15,6 @@
 /// matrices run at 30 GB/s with one row, 190 GFLOP/s with 16 and 212 GFLOP/s with 64.
 namespace surprisal::bfloat16 {
 
-inline constexpr int64_t kPanel = 32;
-
 /// Two inputs to a float's 32 bits, the even one below; an odd last one is paired with zero.
 void round(const float* x, int64_t n, float* to);
 

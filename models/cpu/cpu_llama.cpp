@@ -17,7 +17,7 @@ CpuLlama::CpuLlama(const std::string& folder, ModelConfig config, at::ScalarType
       weights_(load_llama_weights(folder, config_,
                                   dtype == at::kBFloat16 ? std::optional(dtype) : std::nullopt,
                                   at::kCPU)) {
-  weight_bytes_ = PackedLlama::weight_bytes(weights_, dtype == at::kChar, path);
+  weight_bytes_ = PackedLlama::weight_bytes(weights_, dtype == at::kChar);
 }
 
 ThreadTeam& CpuLlama::team() const {

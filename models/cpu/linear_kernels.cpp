@@ -5,7 +5,7 @@
 // then bias and y. Neither the number of rows nor of threads enters, so a row's result has the same
 // bits in any batch.
 //
-// A tile is R rows x 2 vectors of outputs, held in registers. With R = 1 the loop streams weights
+// A tile is R rows x V vectors of outputs, held in registers. With R = 1 the loop streams weights
 // at the speed of memory; with the largest R it does two multiply-adds a cycle. On a 2-core Zen 4
 // (AVX-512, roofs 29 GB/s and 117 GFLOP/s a core) SmolLM2's bfloat16 matrices run at 29 GB/s with
 // one row and 101 GFLOP/s with 16.
@@ -39,15 +39,18 @@ using Halves = hn::Rebind<hwy::float16_t, Floats>;
 using Vector = hn::Vec<Floats>;
 
 constexpr int kLanes = HWY_LANES(float);
-constexpr int kPanelVectors = 2;
-constexpr int kPanel = kPanelVectors * kLanes;
+constexpr int kPanelVectors = kPanel / kLanes;
 // Rows of the largest tile: 2 R accumulators, 2 weights and a broadcast fit 32 or 16 registers.
 constexpr int kMaxRows = kLanes >= 16 ? 12 : 6;
-// Up to this many rows two panels are multiplied together, where one has too few accumulators to
-// hide the latency of the additions. Wide vectors gain nothing, and memory prefers one stream.
-constexpr int kPairRows = kLanes >= 16 ? 0 : 2;
-// Inputs several tiles go over in turn: their weights stay in the first-level cache.
-constexpr int64_t kTileInputs = 8 * kSumBlock;
+// Rows up to which a tile takes more than two vectors, since these would be too few accumulators to
+// hide the latency of the additions.
+constexpr int kWideRows = 2;
+constexpr int vectors_of_tile(int64_t rows) {
+  return rows <= kWideRows ? std::min(kPanelVectors, 4) : 2;
+}
+// Blocks of inputs that several passes go over in turn: what each reads of their weights, all of
+// them or two vectors' part, stays in the first-level cache.
+constexpr int64_t kTileBlocks = 8 * kPanelVectors / 2;
 // Rows whose x stays in the second-level cache while panels pass.
 constexpr int64_t kRowBlock = 192;
 // Bytes ahead of the loads. Hardware prefetchers stop at 4 KiB pages.
@@ -55,9 +58,10 @@ constexpr int64_t kPrefetch = 8192;
 // Rows of a tile up to which memory limits it, not arithmetic.
 constexpr int kFewRows = 2;
 
-// Stored weights of one vector of outputs, for the even and the odd input of a pair.
+// Stored weights of one vector of outputs, for the even and the odd input of a pair, which lie in
+// one row or in two.
 struct Bfloat16 {
-  static constexpr int64_t kPairBytes = 4 * kPanel;
+  static constexpr int64_t kPairRows = 1, kPairBytes = 4 * kPanel;
   static HWY_INLINE auto words(const std::byte* pair, int v) {
     return hn::Load(Words(), reinterpret_cast<const uint32_t*>(pair) + v * kLanes);
   }
@@ -69,7 +73,7 @@ struct Bfloat16 {
   }
 };
 struct Float16 {
-  static constexpr int64_t kPairBytes = 4 * kPanel;
+  static constexpr int64_t kPairRows = 2, kPairBytes = 4 * kPanel;
   static HWY_INLINE Vector load(const std::byte* from, int v) {
     return hn::PromoteTo(
         Floats(), hn::Load(Halves(), reinterpret_cast<const hwy::float16_t*>(from) + v * kLanes));
@@ -78,7 +82,7 @@ struct Float16 {
   static HWY_INLINE Vector odd(const std::byte* pair, int v) { return load(pair + 2 * kPanel, v); }
 };
 struct Float32 {
-  static constexpr int64_t kPairBytes = 8 * kPanel;
+  static constexpr int64_t kPairRows = 2, kPairBytes = 8 * kPanel;
   static HWY_INLINE Vector load(const std::byte* from, int v) {
     return hn::Load(Floats(), reinterpret_cast<const float*>(from) + v * kLanes);
   }
@@ -88,7 +92,7 @@ struct Float32 {
 
 struct Int8 {
   using Bytes = hn::Rebind<int8_t, Floats>;
-  static constexpr int64_t kPairBytes = 2 * kPanel;
+  static constexpr int64_t kPairRows = 2, kPairBytes = 2 * kPanel;
   static HWY_INLINE Vector load(const std::byte* from, int v) {
     const auto bytes = hn::Load(Bytes(), reinterpret_cast<const int8_t*>(from) + v * kLanes);
     return hn::ConvertTo(Floats(), hn::PromoteTo(hn::RebindToSigned<Floats>(), bytes));
@@ -118,38 +122,47 @@ HWY_INLINE void multiply_add(Vector (&acc)[R][V], const Vector (&w)[V], const fl
   }
 }
 
-// Sums `count` inputs for R rows and P neighbouring panels, block by block, and adds them to `sums`
-// (or, for the first inputs, sets it), one row of which is as wide as the panels.
-template <class Weight, int R, int P>
-void tile(const std::byte* weights, int64_t panel_step, const float* x, int64_t x_stride,
+template <class Weight>
+constexpr int64_t kVectorBytes = Weight::kPairBytes / Weight::kPairRows / kPanelVectors;
+
+// What is asked for while a tile is computed.
+struct Ahead {
+  const std::byte* from;
+  int64_t step;  // bytes with each block of inputs
+};
+
+// Sums `count` inputs for R rows and V vectors of a panel from `vector` on, block by block, and
+// adds them to `sums`, a row of which is as wide (or, for the first inputs, sets it).
+template <class Weight, int R, int V>
+void tile(const std::byte* weights, int vector, Ahead ahead, const float* x, int64_t x_stride,
           int64_t count, float* sums, bool first) {
-  constexpr int kVectors = P * kPanelVectors;
-  Vector total[R][kVectors];  // stays in registers where R is small
+  constexpr int64_t kPairs = kSumBlock / 2;
+  const int64_t offset = vector * kVectorBytes<Weight>;
+  weights += offset;
+  Vector total[R][V];  // stays in registers where R is small
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      const float* const from = sums + r * P * kPanel + v * kLanes;
-      total[r][v] = first ? hn::Zero(Floats()) : hn::Load(Floats(), from);
+    for (int v = 0; v < V; ++v) {
+      total[r][v] = first ? hn::Zero(Floats()) : hn::Load(Floats(), sums + (r * V + v) * kLanes);
     }
   }
-  Vector w[kVectors];
+  Vector w[V];
   const auto load = [&](auto part, const std::byte* from) HWY_ATTR {
-    for (int v = 0; v < kVectors; ++v) {
-      w[v] = part(from + v / kPanelVectors * panel_step, v % kPanelVectors);
-    }
+    for (int v = 0; v < V; ++v) w[v] = part(from, v);
   };
   for (int64_t begin = 0; begin < count; begin += kSumBlock) {
     const std::byte* const block = weights;
     const int64_t end = std::min(begin + kSumBlock, count);
-    Vector acc[R][kVectors];
+    const std::byte* fetch = ahead.from;
+    ahead.from += ahead.step;
+    Vector acc[R][V];
     for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = hn::Zero(Floats());
+      for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
     }
     for (int64_t k = begin; k + 2 <= end; k += 2) {
-      for (int p = 0; p < P; ++p) {
-        for (int64_t line = 0; line < Weight::kPairBytes; line += kLineBytes) {
-          prefetch_weights<R <= kFewRows>(weights + p * panel_step + kPrefetch + line);
-        }
+      for (int64_t line = 0; line < kBlockBytes<Weight> / kPairs; line += kLineBytes) {
+        prefetch_weights<R <= kFewRows>(fetch + line);
       }
+      fetch += ahead.step / kPairs;
       load(Weight::even, weights);
       multiply_add(acc, w, x + k, x_stride);
       load(Weight::odd, weights);
@@ -161,15 +174,13 @@ void tile(const std::byte* weights, int64_t panel_step, const float* x, int64_t 
       multiply_add(acc, w, x + end - 1, x_stride);
     }
     if constexpr (kScaled<Weight>) {
-      load(Weight::scale, block);
+      load(Weight::scale, block + offset);  // twice the bytes of a weight
       for (int r = 0; r < R; ++r) {
-        for (int v = 0; v < kVectors; ++v) {
-          total[r][v] = hn::MulAdd(acc[r][v], w[v], total[r][v]);
-        }
+        for (int v = 0; v < V; ++v) total[r][v] = hn::MulAdd(acc[r][v], w[v], total[r][v]);
       }
     } else {
       for (int r = 0; r < R; ++r) {
-        for (int v = 0; v < kVectors; ++v) {
+        for (int v = 0; v < V; ++v) {
           total[r][v] = first && begin == 0 ? acc[r][v] : hn::Add(acc[r][v], total[r][v]);
         }
       }
@@ -177,15 +188,18 @@ void tile(const std::byte* weights, int64_t panel_step, const float* x, int64_t 
     weights = block + kBlockBytes<Weight>;
   }
   for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      hn::Store(total[r][v], Floats(), sums + r * P * kPanel + v * kLanes);
+    for (int v = 0; v < V; ++v) {
+      hn::Store(total[r][v], Floats(), sums + (r * V + v) * kLanes);
     }
   }
 }
 
-// y = sums (+ bias) (+ y): y's own value is rounded into the result once, however long the sum.
-void store(const LinearCall& call, const float* sums, int64_t first_row, int64_t rows,
-           int64_t output, int64_t width, int64_t columns) {
+// y = sums (+ bias) (+ y) for outputs from `output` on: y's own value is rounded into the result
+// once, however long the sum.
+// @param sums  [rows][width]
+void store(const PackedShape& shape, const LinearCall& call, const float* sums, int64_t first_row,
+           int64_t rows, int64_t output, int64_t width) {
+  const int64_t columns = std::min(width, shape.out - output);
   for (int64_t r = 0; r < rows; ++r) {
     const float* from = sums + r * width;
     float* const to = call.y + (first_row + r) * call.y_stride + output - call.first_panel * kPanel;
@@ -199,46 +213,54 @@ void store(const LinearCall& call, const float* sums, int64_t first_row, int64_t
   }
 }
 
-// Rows [first_row, first_row + rows), at most kRowBlock, of P neighbouring panels.
-template <class Weight, int P>
-void run_rows(const PackedShape& shape, const LinearCall& call, int64_t first_row, int64_t rows,
-              int64_t panel) {
-  using Tile = void (*)(const std::byte*, int64_t, const float*, int64_t, int64_t, float*, bool);
+// Rows [first_row, first_row + rows), at most kRowBlock, of one panel.
+template <class Weight>
+void run_panel(const PackedShape& shape, const LinearCall& call, int64_t first_row, int64_t rows,
+               int64_t panel) {
+  using Tile = void (*)(const std::byte*, int, Ahead, const float*, int64_t, int64_t, float*, bool);
   static constexpr auto kTiles = []<size_t... R>(std::index_sequence<R...>) {
-    return std::array<Tile, sizeof...(R)>{tile<Weight, R + 1, P>...};
+    return std::array<Tile, kMaxRows>{tile<Weight, R + 1, vectors_of_tile(R + 1)>...};
   }
-  (std::make_index_sequence < P == 1 ? kMaxRows : kPairRows > ());
-  constexpr int64_t kWidth = P * kPanel;
-  alignas(64) float sums[(P == 1 ? kRowBlock : kPairRows) * kWidth];
+  (std::make_index_sequence<kMaxRows>());
+  alignas(64) float sums[kRowBlock * kPanel];
   const std::byte* weights =
       static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
   const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;  // of sizes that differ by at most one
-  const int64_t step = tiles == 1 ? shape.in : kTileInputs;
+  const int vectors = vectors_of_tile(rows / tiles);       // of all: several have more rows
+  const int64_t passes = tiles * kPanelVectors / vectors;
+  const int64_t blocks = (shape.in + kSumBlock - 1) / kSumBlock;
+  const int64_t steps = passes == 1 ? 1 : (blocks + kTileBlocks - 1) / kTileBlocks;
+  const int64_t step_blocks = (blocks + steps - 1) / steps;
+  const int64_t step = step_blocks * kSumBlock, step_bytes = step_blocks * kBlockBytes<Weight>;
   for (int64_t k = 0; k < shape.in; k += step) {
     const int64_t count = std::min(step, shape.in - k);
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t begin = rows * t / tiles, end = rows * (t + 1) / tiles;
+    for (int64_t pass = 0; pass < passes; ++pass) {
+      const int64_t t = pass % tiles, begin = rows * t / tiles, end = rows * (t + 1) / tiles;
+      const int vector = static_cast<int>(pass / tiles) * vectors;
+      // One pass reads memory as it goes. Several find their weights in the caches, and each asks
+      // for its part of what comes next, so that memory is read all the time.
+      const Ahead ahead = {
+          weights + (passes == 1 ? kPrefetch : step_bytes * (passes + pass) / passes),
+          kBlockBytes<Weight> / passes};
       kTiles[static_cast<size_t>(end - begin - 1)](
-          weights, shape.panel_step(), call.x + (first_row + begin) * call.x_stride + k,
-          call.x_stride, count, sums + begin * kWidth, k == 0);
+          weights, vector, ahead, call.x + (first_row + begin) * call.x_stride + k, call.x_stride,
+          count, sums + rows * vector * kLanes + begin * vectors * kLanes, k == 0);
     }
-    weights += step / kSumBlock * kBlockBytes<Weight>;
+    weights += step_bytes;
   }
-  const int64_t output = panel * kPanel;
-  store(call, sums, first_row, rows, output, kWidth, std::min(kWidth, shape.out - output));
+  for (int64_t vector = 0; vector < kPanelVectors; vector += vectors) {
+    store(shape, call, sums + rows * vector * kLanes, first_row, rows,
+          panel * kPanel + vector * kLanes, vectors * kLanes);
+  }
 }
 
 template <class Weight>
 void run_panels(const PackedShape& shape, const LinearCall& call) {
   for (int64_t row = 0; row < call.rows; row += kRowBlock) {
     const int64_t rows = std::min(kRowBlock, call.rows - row);
-    int64_t panel = call.first_panel;
-    if constexpr (kPairRows > 0) {
-      for (; rows <= kPairRows && panel + 2 <= call.last_panel; panel += 2) {
-        run_rows<Weight, 2>(shape, call, row, rows, panel);
-      }
+    for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel) {
+      run_panel<Weight>(shape, call, row, rows, panel);
     }
-    for (; panel < call.last_panel; ++panel) run_rows<Weight, 1>(shape, call, row, rows, panel);
   }
 }
 
@@ -273,7 +295,7 @@ void round(const float* x, int64_t n, float* to) {
   for (; i < n; ++i) round_lanes(hn::CappedTag<float, 1>(), x + i, to + i);
 }
 
-constexpr LinearKernels kKernels = {kPanel, run, round, 1, run};
+constexpr LinearKernels kKernels = {run, round, 1, run};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace surprisal
@@ -284,11 +306,9 @@ namespace surprisal {
 
 const LinearKernels& linear_kernels(CpuPath path) {
 #if HWY_TARGETS & HWY_AVX3
-  static_assert(N_AVX3::kPanel == bfloat16::kPanel);
-  static constexpr LinearKernels kWithDotProducts = {N_AVX3::kPanel, N_AVX3::run, bfloat16::round,
-                                                     2, bfloat16::run};
-  static constexpr LinearKernels kWithTiles = {N_AVX3::kPanel, N_AVX3::run, bfloat16::round, 2,
-                                               amx::run};
+  static constexpr LinearKernels kWithDotProducts = {N_AVX3::run, bfloat16::round, 2,
+                                                     bfloat16::run};
+  static constexpr LinearKernels kWithTiles = {N_AVX3::run, bfloat16::round, 2, amx::run};
   if (path == CpuPath::kAmx) return kWithTiles;
   if (path == CpuPath::kAvx512Bf16) return kWithDotProducts;
   if (path == CpuPath::kAvx512) return N_AVX3::kKernels;

@@ -13,52 +13,58 @@ enum class WeightType : uint8_t { kBfloat16, kFloat16, kFloat32, kInt8 };
 /// what defines a result's bits; short blocks round less.
 inline constexpr int64_t kSumBlock = 32;
 
+/// Outputs whose weights lie together, and are multiplied together by whoever multiplies.
+inline constexpr int64_t kPanel = 32;
+
+/// Bytes of kSumBlock inputs of a panel in int8, with their scales in bfloat16.
+inline constexpr int64_t kInt8BlockBytes = (kSumBlock + 2) * kPanel;
+
 /// Bytes of one stored weight, without its share of a scale.
 constexpr int64_t weight_bytes(WeightType type) {
   if (type == WeightType::kInt8) return 1;
   return type == WeightType::kFloat32 ? 4 : 2;
 }
 
-/// Packed layout. Outputs are dealt into panels as wide as two vectors of the CPU path, padded with
-/// zero weights; within a panel the weights of input 0 and 1 come first, then those of 2 and 3, and
-/// so on, so that a product reads memory strictly forwards. A pair of inputs is stored as
-///   float16, float32:  [2][panel]   (input, output)
-///   bfloat16:          [panel][2]   (output, input): one 32-bit word then widens to the even input
-///                                   with a shift and to the odd one with a mask
-///   int8:              [2][panel]   and after kSumBlock inputs their scales: [panel] bfloat16
+/// Packed layout, of every CPU path. Outputs are dealt into panels, padded with zero weights;
+/// within a panel the weights of input 0 and 1 come first, then those of 2 and 3, and so on, so
+/// that a product reads memory strictly forwards. A pair of inputs is stored as
+///   float16, float32:  [2][kPanel]   (input, output)
+///   bfloat16:          [kPanel][2]   (output, input): one 32-bit word then widens to the even
+///   input
+///                                    with a shift and to the odd one with a mask
+///   int8:              [2][kPanel]   and after kSumBlock inputs their scales: [kPanel] bfloat16
 /// An odd last input is paired with zeros; in int8 a last block of inputs is filled up with them.
 struct PackedShape {
   int64_t in = 0, out = 0;
-  int64_t panel = 0;  ///< outputs per panel, from LinearKernels
   WeightType type = WeightType::kFloat32;
   int64_t matrices = 1;  ///< whose panels alternate in memory; this is one of them
 
-  int64_t panels() const { return (out + panel - 1) / panel; }
+  int64_t panels() const { return (out + kPanel - 1) / kPanel; }
   int64_t panel_bytes() const {
-    if (type == WeightType::kInt8) return (in + kSumBlock - 1) / kSumBlock * int8_block_bytes();
-    return (in + 1) / 2 * 2 * panel * weight_bytes(type);
+    if (type == WeightType::kInt8) return (in + kSumBlock - 1) / kSumBlock * kInt8BlockBytes;
+    return (in + 1) / 2 * 2 * kPanel * weight_bytes(type);
   }
-  int64_t int8_block_bytes() const { return (kSumBlock + 2) * panel; }
   /// From a panel to the next of the same matrix.
   int64_t panel_step() const { return matrices * panel_bytes(); }
   int64_t bytes() const { return panels() * panel_bytes(); }
   /// Where the block of kSumBlock inputs with weight (output, input) begins, in int8.
   int64_t int8_block(int64_t output, int64_t input) const {
-    return output / panel * panel_step() + input / kSumBlock * int8_block_bytes();
+    return output / kPanel * panel_step() + input / kSumBlock * kInt8BlockBytes;
   }
   /// Where weight (output, input) lies, counted in weights from the start; in int8, from its block.
   int64_t index(int64_t output, int64_t input) const {
-    const int64_t lane = output % panel, odd = input % 2;
-    if (type == WeightType::kInt8) return input % kSumBlock * panel + lane;
-    const int64_t pair = output / panel * matrices * ((in + 1) / 2) + input / 2;
-    return pair * 2 * panel + (type == WeightType::kBfloat16 ? lane * 2 + odd : odd * panel + lane);
+    const int64_t lane = output % kPanel, odd = input % 2;
+    if (type == WeightType::kInt8) return input % kSumBlock * kPanel + lane;
+    const int64_t pair = output / kPanel * matrices * ((in + 1) / 2) + input / 2;
+    return pair * 2 * kPanel +
+           (type == WeightType::kBfloat16 ? lane * 2 + odd : odd * kPanel + lane);
   }
 };
 
 /// One product y = x W^T (+ bias) restricted to some panels.
 struct LinearCall {
   const void* weights;  ///< packed, 64-byte aligned
-  const float* bias;    ///< [panels * panel] or null
+  const float* bias;    ///< [panels * kPanel] or null
   const float* x;       ///< [rows, in], `x_stride` floats from row to row
   float* y;             ///< [rows, outputs of these panels], `y_stride` floats from row to row
   int64_t x_stride, y_stride, rows;
@@ -69,7 +75,6 @@ struct LinearCall {
 
 /// The compilation of the kernels for one CPU path.
 struct LinearKernels {
-  int64_t panel;
   void (*run)(const PackedShape& shape, const LinearCall& call);
 
   /// For products in bfloat16: writes n numbers, rounded to bfloat16 (to nearest, ties to even), as

@@ -28,8 +28,8 @@ WeightType weight_type(at::ScalarType dtype) {
   }
 }
 
-PackedShape packed_shape(int64_t out, int64_t in, at::ScalarType dtype, CpuPath path) {
-  return {.in = in, .out = out, .panel = linear_kernels(path).panel, .type = weight_type(dtype)};
+PackedShape packed_shape(int64_t out, int64_t in, at::ScalarType dtype) {
+  return {.in = in, .out = out, .type = weight_type(dtype)};
 }
 
 template <class T>
@@ -40,7 +40,7 @@ void pack_rows(const PackedShape& shape, const void* weight, std::byte* to, int6
   for (int64_t output = begin; output < end; ++output) {
     T* const column = reinterpret_cast<T*>(to) + shape.index(output, 0);
     for (int64_t input = 0; input < shape.in; ++input) {
-      column[input / 2 * 2 * shape.panel + input % 2 * odd_step] = *from++;
+      column[input / 2 * 2 * kPanel + input % 2 * odd_step] = *from++;
     }
   }
 }
@@ -57,7 +57,7 @@ void pack_int8_rows(const PackedShape& shape, const float* weight, std::byte* to
         block[shape.index(output, input)] =
             static_cast<std::byte>(int8_weight(weight[input], scale));
       }
-      reinterpret_cast<uint16_t*>(block + kSumBlock * shape.panel)[output % shape.panel] =
+      reinterpret_cast<uint16_t*>(block + kSumBlock * kPanel)[output % kPanel] =
           static_cast<uint16_t>(std::bit_cast<uint32_t>(scale) >> 16);
     }
   }
@@ -67,7 +67,7 @@ void unpack_int8(const PackedShape& shape, const std::byte* weights, int64_t out
   for (int64_t input = 0; input < shape.in; ++input) {
     const std::byte* const block = weights + shape.int8_block(output, input);
     const uint32_t scale =
-        reinterpret_cast<const uint16_t*>(block + kSumBlock * shape.panel)[output % shape.panel];
+        reinterpret_cast<const uint16_t*>(block + kSumBlock * kPanel)[output % kPanel];
     to[input] = static_cast<float>(static_cast<int8_t>(block[shape.index(output, input)])) *
                 std::bit_cast<float>(scale << 16);
   }
@@ -78,37 +78,36 @@ void unpack(const PackedShape& shape, const std::byte* weights, int64_t output, 
   const T* const column = reinterpret_cast<const T*>(weights) + shape.index(output, 0);
   const int64_t odd_step = shape.index(0, 1);
   for (int64_t input = 0; input < shape.in; ++input) {
-    to[input] = static_cast<float>(column[input / 2 * 2 * shape.panel + input % 2 * odd_step]);
+    to[input] = static_cast<float>(column[input / 2 * 2 * kPanel + input % 2 * odd_step]);
   }
 }
 
 }  // namespace
 
-int64_t PackedLinear::weight_bytes(int64_t out, int64_t in, at::ScalarType dtype, CpuPath path) {
-  return packed_shape(out, in, dtype, path).bytes();
+int64_t PackedLinear::weight_bytes(int64_t out, int64_t in, at::ScalarType dtype) {
+  return packed_shape(out, in, dtype).bytes();
 }
 
-int64_t PackedLinear::packed_bytes(int64_t out, int64_t in, at::ScalarType dtype, CpuPath path) {
-  const PackedShape shape = packed_shape(out, in, dtype, path);
-  return WeightArena::rounded(shape.bytes()) +
-         WeightArena::rounded(shape.panels() * shape.panel * 4);
+int64_t PackedLinear::packed_bytes(int64_t out, int64_t in, at::ScalarType dtype) {
+  const PackedShape shape = packed_shape(out, in, dtype);
+  return WeightArena::rounded(shape.bytes()) + WeightArena::rounded(shape.panels() * kPanel * 4);
 }
 
 PackedLinear::PackedLinear(const PackedShape& shape, std::byte* weights, bool bias,
                            WeightArena& arena, CpuPath path)
     : shape_(shape), kernels_(&linear_kernels(path)), weights_(weights) {
-  if (bias) bias_ = reinterpret_cast<float*>(arena.take(shape_.panels() * shape_.panel * 4));
+  if (bias) bias_ = reinterpret_cast<float*>(arena.take(shape_.panels() * kPanel * 4));
 }
 
 PackedLinear::PackedLinear(int64_t out, int64_t in, at::ScalarType dtype, bool bias,
                            WeightArena& arena, CpuPath path)
-    : PackedLinear(packed_shape(out, in, dtype, path),
-                   arena.take(packed_shape(out, in, dtype, path).bytes()), bias, arena, path) {}
+    : PackedLinear(packed_shape(out, in, dtype), arena.take(packed_shape(out, in, dtype).bytes()),
+                   bias, arena, path) {}
 
 std::pair<PackedLinear, PackedLinear> PackedLinear::alternating(int64_t out, int64_t in,
                                                                 at::ScalarType dtype, bool bias,
                                                                 WeightArena& arena, CpuPath path) {
-  PackedShape shape = packed_shape(out, in, dtype, path);
+  PackedShape shape = packed_shape(out, in, dtype);
   shape.matrices = 2;
   std::byte* const weights = arena.take(2 * shape.bytes());
   return {PackedLinear(shape, weights, bias, arena, path),
@@ -132,8 +131,7 @@ void PackedLinear::pack(const at::Tensor& weight, const at::Tensor& bias, WorkSh
 }
 
 std::pair<int64_t, int64_t> PackedLinear::outputs_of_panels(Panels panels) const {
-  return {std::min(panels.first * shape_.panel, shape_.out),
-          std::min(panels.last * shape_.panel, shape_.out)};
+  return {std::min(panels.first * kPanel, shape_.out), std::min(panels.last * kPanel, shape_.out)};
 }
 
 std::pair<int64_t, int64_t> PackedLinear::outputs_of(WorkShare share) const {
@@ -141,16 +139,7 @@ std::pair<int64_t, int64_t> PackedLinear::outputs_of(WorkShare share) const {
 }
 
 std::pair<int64_t, int64_t> PackedLinear::outputs_of_piece(int64_t piece) const {
-  return outputs_of_panels(panels_of(piece));
-}
-
-int64_t PackedLinear::piece_panels() const {
-  return std::max<int64_t>(1, kPieceOutputs / shape_.panel);
-}
-
-PackedLinear::Panels PackedLinear::panels_of(int64_t piece) const {
-  const int64_t first = piece * piece_panels();
-  return {first, std::min(first + piece_panels(), shape_.panels())};
+  return outputs_of_panels({piece, piece + 1});
 }
 
 void PackedLinear::run(Input x, int64_t rows, Output y, Panels panels, Store store) const {
@@ -175,7 +164,7 @@ void PackedLinear::forward(Input x, int64_t rows, Output y, WorkShare share, Sto
 
 void PackedLinear::forward_piece(Input x, int64_t rows, Output y, int64_t piece,
                                  Store store) const {
-  run(x, rows, y, panels_of(piece), store);
+  run(x, rows, y, {piece, piece + 1}, store);
 }
 
 void PackedLinear::unpack_row(int64_t output, float* to) const {

@@ -19,11 +19,9 @@ class PackedLinear {
  public:
   /// Bytes to plan for in the arena.
   /// @throws Error(kUnsupported) on a dtype other than bfloat16, float16 and float32
-  static int64_t packed_bytes(int64_t out, int64_t in, at::ScalarType dtype,
-                              CpuPath path = cpu_path());
+  static int64_t packed_bytes(int64_t out, int64_t in, at::ScalarType dtype);
   /// Bytes of the weights among these.
-  static int64_t weight_bytes(int64_t out, int64_t in, at::ScalarType dtype,
-                              CpuPath path = cpu_path());
+  static int64_t weight_bytes(int64_t out, int64_t in, at::ScalarType dtype);
 
   /// Takes room in the arena, which must outlive this object; pack() fills it.
   PackedLinear(int64_t out, int64_t in, at::ScalarType dtype, bool bias, WeightArena& arena,
@@ -67,8 +65,8 @@ class PackedLinear {
   std::pair<int64_t, int64_t> outputs_of(WorkShare share) const;
 
   /// The outputs in pieces as small as it pays to deal out, of at most kPieceOutputs.
-  static constexpr int64_t kPieceOutputs = 32;  // the widest path's panel, two of AVX2's
-  int64_t pieces() const { return (shape_.panels() + piece_panels() - 1) / piece_panels(); }
+  static constexpr int64_t kPieceOutputs = kPanel;
+  int64_t pieces() const { return shape_.panels(); }
   /// @param y          the piece's outputs alone: its first one at y.data
   void forward_piece(Input x, int64_t rows, Output y, int64_t piece,
                      Store store = Store::kReplace) const;
@@ -84,8 +82,6 @@ class PackedLinear {
     int64_t first, last;  ///< [first, last)
   };
   void run(Input x, int64_t rows, Output y, Panels panels, Store store) const;
-  int64_t piece_panels() const;
-  Panels panels_of(int64_t piece) const;
   std::pair<int64_t, int64_t> outputs_of_panels(Panels panels) const;
 
   PackedShape shape_;

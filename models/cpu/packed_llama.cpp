@@ -30,12 +30,11 @@ at::ScalarType packed_dtype(const Linear& part, bool int8) {
   return int8 ? at::kChar : part.weight.scalar_type();
 }
 
-int64_t arena_bytes(const ModelConfig& config, const LlamaWeights& weights, bool int8,
-                    CpuPath path) {
+int64_t arena_bytes(const ModelConfig& config, const LlamaWeights& weights, bool int8) {
   int64_t bytes = 0;
   for (const Linear* part : products(weights)) {
     bytes += PackedLinear::packed_bytes(part->weight.size(0), part->weight.size(1),
-                                        packed_dtype(*part, int8), path);
+                                        packed_dtype(*part, int8));
   }
   const int64_t norms = 2 * config.num_hidden_layers + 1;
   return bytes + norms * WeightArena::rounded(padded(config.hidden_size) * 4);
@@ -45,7 +44,7 @@ int64_t arena_bytes(const ModelConfig& config, const LlamaWeights& weights, bool
 
 PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, bool int8, CpuPath path,
                          ThreadTeam& team)
-    : arena_(arena_bytes(config, weights, int8, path)) {
+    : arena_(arena_bytes(config, weights, int8)) {
   const auto norm = [&](RmsNorm& part) {
     const at::Tensor values = part.weight.to(at::kFloat).contiguous();
     auto* const to = reinterpret_cast<float*>(arena_.take(padded(values.numel()) * 4));
@@ -102,11 +101,11 @@ PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, bool i
   if (!tied) embedding_ = weights.embed_tokens.contiguous();
 }
 
-int64_t PackedLlama::weight_bytes(const LlamaWeights& weights, bool int8, CpuPath path) {
+int64_t PackedLlama::weight_bytes(const LlamaWeights& weights, bool int8) {
   int64_t bytes = 0;
   for (const Linear* part : products(weights)) {
     bytes += PackedLinear::weight_bytes(part->weight.size(0), part->weight.size(1),
-                                        packed_dtype(*part, int8), path);
+                                        packed_dtype(*part, int8));
   }
   return bytes;
 }

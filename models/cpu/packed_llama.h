@@ -32,7 +32,7 @@ class PackedLlama {
               ThreadTeam& team);
 
   /// Bytes of the products' weights in that form: what a pass of few rows reads.
-  static int64_t weight_bytes(const LlamaWeights& weights, bool int8, CpuPath path);
+  static int64_t weight_bytes(const LlamaWeights& weights, bool int8);
 
   const Layer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }
   int64_t layers() const { return static_cast<int64_t>(layers_.size()); }

@@ -22,7 +22,7 @@ struct Layer {
   Layer(at::Tensor w, at::Tensor b, CpuPath path, at::ScalarType dtype)
       : weight(dtype == at::kChar ? w : w.to(dtype)),
         bias(std::move(b)),
-        arena(PackedLinear::packed_bytes(weight.size(0), weight.size(1), dtype, path)),
+        arena(PackedLinear::packed_bytes(weight.size(0), weight.size(1), dtype)),
         packed(weight.size(0), weight.size(1), dtype, bias.defined(), arena, path) {
     // In shares out of order, as threads may do.
     packed.pack(weight, bias, {1, 2});
@@ -150,7 +150,7 @@ TEST_P(PackedLinearTest, MatricesThatAlternateKeepTheirBits) {
   for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{{5, 3}, {100, 71}}) {
     const Layer plain[] = {{at::randn({out, in}), at::randn({out}), path(), dtype()},
                            {at::randn({out, in}), at::randn({out}), path(), dtype()}};
-    WeightArena arena(2 * PackedLinear::packed_bytes(out, in, dtype(), path()));
+    WeightArena arena(2 * PackedLinear::packed_bytes(out, in, dtype()));
     auto [one, other] = PackedLinear::alternating(out, in, dtype(), true, arena, path());
     one.pack(plain[0].weight, plain[0].bias);
     other.pack(plain[1].weight, plain[1].bias);

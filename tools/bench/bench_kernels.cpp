@@ -43,7 +43,7 @@ void set_counters(benchmark::State& state, double bytes, double flops) {
 void packed_linear(benchmark::State& state, Shape shape, CpuPath path, at::ScalarType dtype) {
   const int64_t rows = state.range(0);
   const at::Tensor weight = at::randn({shape.out, shape.in}).to(dtype);
-  const int64_t bytes = PackedLinear::packed_bytes(shape.out, shape.in, dtype, path);
+  const int64_t bytes = PackedLinear::packed_bytes(shape.out, shape.in, dtype);
   const int64_t copies = std::max<int64_t>(1, kWorkingSet / bytes);
   WeightArena arena(copies * bytes);
   std::deque<PackedLinear> layers;
@@ -56,10 +56,9 @@ void packed_linear(benchmark::State& state, Shape shape, CpuPath path, at::Scala
                     {y.mutable_data_ptr<float>(), y.size(1)});
     }
   }
-  set_counters(
-      state,
-      static_cast<double>(copies * PackedLinear::weight_bytes(shape.out, shape.in, dtype, path)),
-      static_cast<double>(2 * copies * shape.out * shape.in * rows));
+  set_counters(state,
+               static_cast<double>(copies * PackedLinear::weight_bytes(shape.out, shape.in, dtype)),
+               static_cast<double>(2 * copies * shape.out * shape.in * rows));
 }
 
 void at_linear(benchmark::State& state, Shape shape, at::ScalarType dtype) {
