@@ -38,7 +38,8 @@ using Mask = hn::Mask<Floats>;
 
 constexpr int64_t kLanes = HWY_LANES(float);
 constexpr int64_t kChunkVectors = kChunkKeys / kLanes;
-constexpr int kTileRows = kLanes >= 16 ? 12 : 6;
+// Of 16 registers 6 rows would take more than there are, and each addition wait for memory.
+constexpr int kTileRows = kLanes >= 16 ? 12 : 5;
 // Vectors a tile of R rows keeps in registers, of 32 or 16.
 constexpr int vectors_for(int rows) {
   return kLanes >= 16 ? (rows <= 6 ? 4 : 2) : (rows <= 3 ? 4 : 2);
@@ -147,8 +148,9 @@ HWY_INLINE void score_keys(const ChunkCall& call, int64_t first, Fetcher& fetche
 // For the vectors of keys that hold any of [0, used).
 template <class Stored, int R>
 void score(const ChunkCall& call, Fetcher& fetcher) {
-  // Of 16 registers pairs take one for the mask of their odd half.
-  constexpr int V = vectors_for(R) - (kLanes < 16 && R == 3 && kPairLines<Stored> == 1);
+  // Of 16 registers the mask of pairs' odd halves takes one.
+  constexpr bool kTight = kLanes < 16 && R == 3 && std::is_same_v<Stored, Pair>;
+  constexpr int V = kTight ? 3 : vectors_for(R);
   const int64_t vectors = (call.used + kLanes - 1) / kLanes;
   int64_t first = 0;
   for (; first + V <= vectors; first += V) score_keys<Stored, R, V>(call, first, fetcher);
