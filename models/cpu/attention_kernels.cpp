@@ -145,16 +145,17 @@ HWY_INLINE void score_keys(const ChunkCall& call, int64_t first, Fetcher& fetche
   }
 }
 
-// For the vectors of keys that hold any of [0, used).
+// For the vectors of keys that hold any of [0, used), and perhaps a few more.
 template <class Stored, int R>
 void score(const ChunkCall& call, Fetcher& fetcher) {
   // Of 16 registers the mask of pairs' odd halves takes one.
   constexpr bool kTight = kLanes < 16 && R == 3 && std::is_same_v<Stored, Pair>;
   constexpr int V = kTight ? 3 : vectors_for(R);
-  const int64_t vectors = (call.used + kLanes - 1) / kLanes;
   int64_t first = 0;
-  for (; first + V <= vectors; first += V) score_keys<Stored, R, V>(call, first, fetcher);
-  for (; first < vectors; ++first) score_keys<Stored, R, 1>(call, first, fetcher);
+  for (; first * kLanes < call.used && first + V <= kChunkVectors; first += V) {
+    score_keys<Stored, R, V>(call, first, fetcher);
+  }
+  for (; first * kLanes < call.used; ++first) score_keys<Stored, R, 1>(call, first, fetcher);
 }
 
 HWY_INLINE float sum(Vector v) {
@@ -302,7 +303,7 @@ HWY_INLINE void weigh_columns(const ChunkCall& call, const Weighing& part, int64
                                 key % kBlockKeys / 2 * kPairLines<Stored> * call.dim;
     const float* const weight = call.weights + part.row * kChunkKeys + key;
     add_key<0, kPartial>(call, value, left, weight, acc);
-    HWY_FENCE;
+    HWY_FENCE;  // as in score_keys()
     if (key + 1 < part.end) add_key<1, kPartial>(call, value, left, weight, acc);
   }
   for (int r = 0; r < R; ++r) {
