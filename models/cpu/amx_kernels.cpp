@@ -39,7 +39,6 @@ namespace surprisal::amx {
 namespace {
 
 constexpr int64_t kPairBytes = 4 * kPanel;  // two tiles' rows, side by side
-constexpr int64_t kPrefetch = 8192;         // bytes ahead of the loads
 
 // Fetches what is read later, a part of it with each tile that is read now. One after the other
 // they would take all of a core's fill buffers, for which the tiles' own lines then wait.
@@ -138,9 +137,10 @@ void release() {
 
 void run(const PackedShape& shape, const LinearCall& call) {
   alignas(64) float sums[kMaxRows * kPanel];
-  const int64_t pairs = (shape.in + 1) / 2, tiles = std::max<int64_t>(pairs / kTilePairs, 1);
+  const int64_t pairs = (shape.in + 1) / 2;
   const int64_t blocks = (call.rows + kMaxRows - 1) / kMaxRows;
-  const int64_t panel_lines = kTilePairs * kPairBytes / 64;
+  // That each block asks for with a tile of inputs.
+  const int64_t lines = (kTilePairs * kPairBytes / kLineBytes + blocks - 1) / blocks;
   int64_t configured = 0;
   for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel) {
     const auto* const weights =
@@ -149,12 +149,7 @@ void run(const PackedShape& shape, const LinearCall& call) {
       const int64_t row = call.rows * block / blocks;  // sizes differ by at most one
       const int64_t rows = call.rows * (block + 1) / blocks - row;
       if (rows != configured) configure(configured = rows);
-      // One block reads memory as it goes. Several find their panel in the caches, and each fetches
-      // its part of the next one, so that memory is read all the time.
-      const int64_t lines = (panel_lines + blocks - 1) / blocks;
-      const std::byte* const fetch =
-          blocks == 1 ? weights + kPrefetch
-                      : weights + shape.panel_bytes() + block * tiles * lines * 64;
+      const std::byte* const fetch = ahead_of(weights, shape.panel_bytes(), block, blocks);
       (rows > kTileRows ? sum_block<true> : sum_block<false>)(weights, call.x + row * call.x_stride,
                                                               call.x_stride, pairs, rows, fetch,
                                                               lines, sums);

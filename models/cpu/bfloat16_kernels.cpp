@@ -25,8 +25,6 @@ constexpr int kMaxRows = 10;
 constexpr int64_t kRowBlock = 192;
 constexpr int64_t kInputBlock = 1536;
 constexpr int64_t kPairBytes = 4 * kPanel;
-// Bytes ahead of the loads. Hardware prefetchers stop at 4 KiB pages.
-constexpr int64_t kPrefetch = 8192;
 // Rows of a tile up to which memory limits it, not arithmetic.
 constexpr int kFewRows = 4;
 
@@ -84,10 +82,7 @@ void run_panel(const PackedShape& shape, const LinearCall& call, int64_t first_r
     const std::byte* const block = weights + k * kPairBytes;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t begin = rows * t / tiles, end = rows * (t + 1) / tiles;
-      // One tile reads memory as it goes. Several find their block in the caches, and each fetches
-      // its part of the next one, so that memory is read all the time.
-      const std::byte* const fetch =
-          tiles == 1 ? block + kPrefetch : block + count * kPairBytes * (tiles + t) / tiles;
+      const std::byte* const fetch = ahead_of(block, count * kPairBytes, t, tiles);
       Tiles<std::make_integer_sequence<int, kMaxRows>>::kOf[end - begin - 1](
           block, fetch, kPairBytes / tiles, call.x + (first_row + begin) * call.x_stride + k,
           call.x_stride, count, sums + begin * kPanel, k == 0);

@@ -53,8 +53,6 @@ constexpr int vectors_of_tile(int64_t rows) {
 constexpr int64_t kTileBlocks = 8 * kPanelVectors / 2;
 // Rows whose x stays in the second-level cache while panels pass.
 constexpr int64_t kRowBlock = 192;
-// Bytes ahead of the loads. Hardware prefetchers stop at 4 KiB pages.
-constexpr int64_t kPrefetch = 8192;
 // Rows of a tile up to which memory limits it, not arithmetic.
 constexpr int kFewRows = 2;
 
@@ -237,11 +235,8 @@ void run_panel(const PackedShape& shape, const LinearCall& call, int64_t first_r
     for (int64_t pass = 0; pass < passes; ++pass) {
       const int64_t t = pass % tiles, begin = rows * t / tiles, end = rows * (t + 1) / tiles;
       const int vector = static_cast<int>(pass / tiles) * vectors;
-      // One pass reads memory as it goes. Several find their weights in the caches, and each asks
-      // for its part of what comes next, so that memory is read all the time.
-      const Ahead ahead = {
-          weights + (passes == 1 ? kPrefetch : step_bytes * (passes + pass) / passes),
-          kBlockBytes<Weight> / passes};
+      const Ahead ahead = {ahead_of(weights, step_bytes, pass, passes),
+                           kBlockBytes<Weight> / passes};
       kTiles[static_cast<size_t>(end - begin - 1)](
           weights, vector, ahead, call.x + (first_row + begin) * call.x_stride + k, call.x_stride,
           count, sums + rows * vector * kLanes + begin * vectors * kLanes, k == 0);
