@@ -83,11 +83,14 @@ AttentionOutput make_attention_output(const ForwardRequest& request, const Model
   const int64_t queries = batch.queries();
   const int64_t layers = config.num_hidden_layers, heads = config.num_attention_heads;
   if (request.attention_statistics) {
-    const int64_t of_heads = queries * layers * heads * kHeadStatistics;
-    const at::Tensor all =
-        at::empty({of_heads + queries * layers * kLayerStatistics}, options);  // one allocation
-    output.per_head = all.narrow(0, 0, of_heads).view({queries, layers, heads, kHeadStatistics});
-    output.per_layer = all.slice(0, of_heads).view({queries, layers, kLayerStatistics});
+    // One allocation, so that one copy brings all to the host, and few operations, whose code is
+    // no longer in the caches at each step (they took 65 us of one sequence's 6 to 9 ms).
+    const int64_t of_layer = heads * kHeadStatistics, of_heads = queries * layers * of_layer;
+    const at::Tensor all = at::empty({of_heads + queries * layers * kLayerStatistics}, options);
+    output.per_head = all.as_strided({queries, layers, heads, kHeadStatistics},
+                                     {layers * of_layer, of_layer, kHeadStatistics, 1});
+    output.per_layer = all.as_strided({queries, layers, kLayerStatistics},
+                                      {layers * kLayerStatistics, kLayerStatistics, 1}, of_heads);
   }
   if (request.padded_slots > 0) {
     output.padded_head = at::empty({queries, heads, 2}, options);

@@ -59,6 +59,7 @@ StepOutput CpuLlama::forward(std::span<const ModelRow> rows, KVCache& cache,
 }
 
 void CpuLlama::parallel(int64_t count, const std::function<void(int64_t)>& work) const {
+  if (count == 1) return work(0);  // nothing to share
   const std::lock_guard lock(mutex_);
   std::exception_ptr failure;  // of the first call that failed
   int64_t first = count;
