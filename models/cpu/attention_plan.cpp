@@ -26,6 +26,7 @@ void AttentionPlan::make(const Batch& of, int64_t begin, int64_t end, bool keep_
   comparisons.clear();
   groups_.clear();
   records = kept = 0;
+  kv_heads = heads.kv;
   add_queries(begin, end, keep_selected, keep_all, heads.all);
   int64_t most_chunks = 0;
   for (const Query& query : queries) most_chunks = std::max(most_chunks, query.chunks);

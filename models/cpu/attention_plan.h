@@ -57,9 +57,18 @@ struct AttentionPlan {
   std::vector<int32_t> compared;        ///< queries whose heads are compared
   std::vector<Comparison> comparisons;  ///< in the items' order, so that weights lie near
   int64_t records = 0, kept = 0;        ///< in all
-  /// Whether there are queries enough that each is put together by whoever did the last of its
-  /// items, while what they left is in that processor's caches; else that is cut up among all.
+  /// Whether there are queries enough that each is put together, all heads at once, and compared by
+  /// whoever did the last of its items, while what they left is in that processor's caches. Else
+  /// the heads of each key/value head are, and comparisons are cut up among all ranks.
   bool by_query = false;
+  int64_t kv_heads = 1;
+
+  /// In which a query is put together.
+  int64_t parts() const { return by_query ? 1 : kv_heads; }
+  int64_t part_of(const Item& item) const { return by_query ? 0 : item.kv_head; }
+  int32_t items_of_part(const Query& query) const {
+    return query.items / static_cast<int32_t>(parts());
+  }
 
   const AttentionRow& row_of(const Query& query) const {
     return batch->rows[static_cast<size_t>(query.row)];

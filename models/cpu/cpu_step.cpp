@@ -45,10 +45,12 @@ CpuStep::CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam
       v_(config.num_key_value_heads * config.head_dim),
       normed_(config.hidden_size, rounding_),
       mixed_(config.num_attention_heads * config.head_dim, rounding_),
-      gate_(config.intermediate_size, rounding_),
-      scratch_(static_cast<size_t>(team.size())) {
-  for (Scratch& scratch : scratch_)
-    scratch.row.reserve(padded(std::max(config.hidden_size, config.head_dim)));
+      gate_(config.intermediate_size, rounding_) {
+  for (int rank = 0; rank < team.size(); ++rank) {
+    Scratch& scratch = scratch_.emplace_back(ProductRows(config.hidden_size, rounding_));
+    scratch.row.reserve(padded(config.hidden_size));
+    scratch.normed.reserve(1);
+  }
 }
 
 void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest& request,
@@ -147,78 +149,98 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
                         const ForwardRequest& request, const AttentionOutput& wanted,
                         WorkShare share) {
   const PackedLlama::Layer& layer = model_.layer(index);
-  const int64_t rows = slab.tokens(), heads = config_.num_attention_heads;
+  const int64_t rows = slab.tokens();
   const RaggedAttention::Layer attention = attention_layer(index, cache, request, wanted);
+  const auto hidden = [&](int64_t row) { return hidden_.row(row); };
+  const auto fetch_keys = [&] {
+    if (!attention_.fetch_ahead(attention, share.rank)) hwy::Pause();
+  };
+  Upcoming& upcoming = scratch_[static_cast<size_t>(share.rank)].upcoming;
+  const auto expect = [&](const PackedLinear& product) {
+    upcoming.expect(product.weights_from(share.begin(product.pieces())));
+  };
+  const auto stage = [&](int64_t pieces, const auto& work) {
+    team_.stage(share, pieces, work, [&] { upcoming.fetch(); });
+  };
 
-  attention_.begin_layer(share.rank);
-  team_.stage(share, rows,
-              [&](int64_t i) { normalise(hidden_.row(i), layer.input_norm, i, share.rank); });
-  team_.stage(share, layer.q.pieces() + layer.k.pieces() + layer.v.pieces(), [&](int64_t piece) {
+  attention_.begin_layer(share);
+  PackedLinear::Input normed = normalise(rows, hidden, layer.input_norm, share);
+  const auto project = [&](int64_t piece) {
     for (const auto& [product, to] :
          {std::pair{&layer.q, &q_}, std::pair{&layer.k, &k_}, std::pair{&layer.v, &v_}}) {
       if (piece < product->pieces()) {
-        return product->forward_piece(normed_.input(), rows, part(*to, *product, piece), piece);
+        return product->forward_piece(normed, rows, part(*to, *product, piece), piece);
       }
       piece -= product->pieces();
     }
-  });
-  team_.stage(share, rows * config_.num_key_value_heads,
-              [&](int64_t piece) { place(index, slab, cache, piece); });
-  const auto merge = [&](int64_t piece) {
-    float* const out = scratch_[static_cast<size_t>(share.rank)].row.data();
-    attention_.merge(attention, piece, out);
-    const int64_t begin = piece % heads * config_.head_dim;
-    mixed_.put(piece / heads, begin, begin + config_.head_dim, out);
   };
-  team_.stage(share, attention_.attend_pieces(), [&](int64_t piece) {
-    for (const int32_t row : attention_.attend(attention, piece, share.rank)) {
-      for (int64_t head = 0; head < heads; ++head) {
-        attention_.fetch_ahead(attention, share.rank);
-        merge(row * heads + head);
-      }
-      attention_.compare_query(attention, row, share.rank);
-    }
-  });
-  if (attention_.merge_pieces() > 0) team_.stage(share, attention_.merge_pieces(), merge);
-  team_.stage(share, layer.o.pieces(), [&](int64_t piece) {
+  const int64_t projections = layer.q.pieces() + layer.k.pieces() + layer.v.pieces();
+  team_.stage(share, projections, project, fetch_keys);
+  const auto place_piece = [&](int64_t piece) { place(index, slab, cache, piece); };
+  team_.stage(share, rows * config_.num_key_value_heads, place_piece, fetch_keys);
+
+  expect(layer.o);
+  const RaggedAttention::Put put = [&](int64_t row, int64_t head, int64_t heads,
+                                       const float* outputs) {
+    mixed_.put(row, head * config_.head_dim, (head + heads) * config_.head_dim, outputs);
+  };
+  stage(attention_.attend_pieces(),
+        [&](int64_t piece) { attention_.attend(attention, piece, share.rank, put); });
+
+  expect(layer.gate_and_up.first);
+  const int64_t comparisons = attention_.compare_pieces(attention);
+  stage(comparisons + layer.o.pieces(), [&](int64_t piece) {
+    if (piece < comparisons) return attention_.compare(attention, piece);
+    piece -= comparisons;
     layer.o.forward_piece(mixed_.input(), rows, part(hidden_, layer.o, piece), piece,
                           PackedLinear::Store::kAdd);
   });
-  const int64_t comparisons = attention_.compare_pieces(attention);
-  team_.stage(share, comparisons + rows, [&](int64_t piece) {
-    if (piece < comparisons) return attention_.compare(attention, piece);
-    const int64_t row = piece - comparisons;
-    normalise(hidden_.row(row), layer.post_attention_norm, row, share.rank);
-  });
+  normed = normalise(rows, hidden, layer.post_attention_norm, share);
+
+  expect(layer.down);
   const int64_t expansions = layer.gate_and_up.first.pieces();
-  team_.stage(share, expansions + attention_.finish_pieces(attention), [&](int64_t piece) {
+  stage(expansions + attention_.finish_pieces(attention), [&](int64_t piece) {
     if (piece >= expansions) return attention_.finish(attention, piece - expansions);
-    expand(layer, rows, piece, share.rank);
+    expand(layer, rows, normed, piece, share.rank);
   });
-  team_.stage(share, layer.down.pieces(), [&](int64_t piece) {
+
+  expect(index + 1 < model_.layers() ? model_.layer(index + 1).q : model_.head());
+  stage(layer.down.pieces(), [&](int64_t piece) {
     layer.down.forward_piece(gate_.input(), rows, part(hidden_, layer.down, piece), piece,
                              PackedLinear::Store::kAdd);
   });
 }
 
-void CpuStep::expand(const PackedLlama::Layer& layer, int64_t rows, int64_t piece, int rank) {
+void CpuStep::expand(const PackedLlama::Layer& layer, int64_t rows, PackedLinear::Input x,
+                     int64_t piece, int rank) {
   constexpr int64_t kWidth = PackedLinear::kPieceOutputs;
   const auto& [gate, up] = layer.gate_and_up;
   const Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   float *const gates = scratch.gate.data(), *const ups = scratch.up.data();
   for (const auto& [product, to] : {std::pair{&gate, gates}, std::pair{&up, ups}}) {
-    product->forward_piece(normed_.input(), rows, {to, kWidth}, piece);
+    product->forward_piece(x, rows, {to, kWidth}, piece);
   }
   vector_.silu_multiply(gates, ups, rows * kWidth);
   const auto [begin, end] = gate.outputs_of_piece(piece);
   for (int64_t i = 0; i < rows; ++i) gate_.put(i, begin, end, gates + i * kWidth);
 }
 
-void CpuStep::normalise(const float* from, const float* weight, int64_t row, int rank) {
-  float* const normal = scratch_[static_cast<size_t>(rank)].row.data();
-  vector_.rms_norm(from, weight, config_.hidden_size, static_cast<float>(config_.rms_norm_eps),
-                   normal);
-  normed_.put(row, 0, config_.hidden_size, normal);
+template <class Row>
+PackedLinear::Input CpuStep::normalise(int64_t rows, const Row& row, const float* weight,
+                                       WorkShare share) {
+  Scratch& own = scratch_[static_cast<size_t>(share.rank)];
+  const ProductRows& to = rows == 1 ? own.normed : normed_;
+  const auto normalise_row = [&](int64_t i) {
+    vector_.rms_norm(row(i), weight, config_.hidden_size, static_cast<float>(config_.rms_norm_eps),
+                     own.row.data());
+    to.put(i, 0, config_.hidden_size, own.row.data());
+  };
+  if (rows == 1) {
+    normalise_row(0);
+  } else {
+    team_.stage(share, rows, normalise_row, [&] { own.upcoming.fetch(); });
+  }
+  return to.input();
 }
 
 void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece) {
@@ -252,16 +274,17 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64
 
 void CpuStep::run_head(const Slab& slab, const at::Tensor& logits, WorkShare share) {
   const int64_t queries = slab.queries(), vocabulary = config_.vocab_size;
-  team_.stage(share, queries, [&](int64_t i) {
-    const int64_t token = slab.batch.selected[static_cast<size_t>(slab.first_selected + i)];
-    normalise(hidden_.row(token - slab.begin), model_.final_norm(), i, share.rank);
-  });
+  const auto selected = [&](int64_t i) {
+    return hidden_.row(slab.batch.selected[static_cast<size_t>(slab.first_selected + i)] -
+                       slab.begin);
+  };
+  const PackedLinear::Input normed = normalise(queries, selected, model_.final_norm(), share);
   float* const to = logits.mutable_data_ptr<float>() + slab.first_selected * vocabulary;
   const PackedLinear& head = model_.head();
   team_.stage(share, head.pieces(), [&](int64_t piece) {
     bool bad = false;
     const auto [begin, end] = head.outputs_of_piece(piece);
-    head.forward_piece(normed_.input(), queries, {to + begin, vocabulary, &bad}, piece);
+    head.forward_piece(normed, queries, {to + begin, vocabulary, &bad}, piece);
     if (!bad) return;
     for (int64_t i = 0; i < queries; ++i) {
       const float* const row = to + i * vocabulary;

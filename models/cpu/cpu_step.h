@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "models/batch.h"
@@ -12,6 +13,7 @@
 #include "models/cpu/product_rows.h"
 #include "models/cpu/ragged_attention.h"
 #include "models/cpu/thread_team.h"
+#include "models/cpu/upcoming.h"
 #include "models/cpu/vector_kernels.h"
 #include "models/rope.h"
 
@@ -50,13 +52,17 @@ class CpuStep {
   void run_layer(int64_t layer, const Slab& slab, const KVCache& cache,
                  const ForwardRequest& request, const AttentionOutput& output, WorkShare share);
   void run_head(const Slab& slab, const at::Tensor& logits, WorkShare share);
-  /// The wide part of a layer's MLP: silu(gate) * up, a piece of the outputs.
-  void expand(const PackedLlama::Layer& layer, int64_t rows, int64_t piece, int rank);
-  /// @param row  of normed_
-  void normalise(const float* from, const float* weight, int64_t row, int rank);
   /// Rotates one token's queries and key of one key/value head, and writes key and value.
   /// @param piece  tokens of the slab, key/value heads innermost
   void place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece);
+  /// The wide part of a layer's MLP: silu(gate) * up, a piece of the outputs.
+  void expand(const PackedLlama::Layer& layer, int64_t rows, PackedLinear::Input x, int64_t piece,
+              int rank);
+  /// Normalises rows for products to read, a stage; one alone every rank for itself, which takes
+  /// less time than to wait for another.
+  /// @param row  (i): where row i lies
+  template <class Row>
+  PackedLinear::Input normalise(int64_t rows, const Row& row, const float* weight, WorkShare share);
   void check(int64_t layer, const Slab& slab, WorkShare share);
   RaggedAttention::Layer attention_layer(int64_t layer, const KVCache& cache,
                                          const ForwardRequest& request,
@@ -71,9 +77,12 @@ class CpuStep {
   RaggedAttention attention_;
   RowBuffer hidden_, q_, k_, v_;
   ProductRows normed_, mixed_, gate_;
-  struct Scratch {
+  struct alignas(64) Scratch {
+    explicit Scratch(ProductRows row_alone) : normed(std::move(row_alone)) {}
+    ProductRows normed;    ///< a single row
     FloatBuffer row;       ///< values on their way into ProductRows
     FloatBuffer gate, up;  ///< [tokens][kPieceOutputs]: one piece's outputs stay in a core's cache
+    Upcoming upcoming;
   };
   std::vector<Scratch> scratch_;         ///< per rank
   RotaryEmbedding::Rotation table_;      ///< of positions 0, 1, 2, ...

@@ -142,6 +142,11 @@ std::pair<int64_t, int64_t> PackedLinear::outputs_of_piece(int64_t piece) const 
   return outputs_of_panels({piece, piece + 1});
 }
 
+std::span<const std::byte> PackedLinear::weights_from(int64_t piece) const {
+  const int64_t begin = std::min(piece, pieces()) * shape_.panel_step();
+  return {weights_ + begin, static_cast<size_t>(pieces() * shape_.panel_step() - begin)};
+}
+
 void PackedLinear::run(Input x, int64_t rows, Output y, Panels panels, Store store) const {
   const auto kernel = x.rounded ? kernels_->run_rounded : kernels_->run;
   kernel(shape_, {.weights = weights_,

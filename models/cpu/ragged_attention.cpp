@@ -57,6 +57,7 @@ RaggedAttention::RaggedAttention(const ModelConfig& config, CpuPath path, int ra
     for (FloatBuffer* part : {&scratch.scores, &scratch.weights})
       part->reserve(kChunkKeys * kernels_.tile_rows);
     scratch.sums.reserve(dim_ * kernels_.tile_rows);
+    scratch.outputs.reserve(heads_ * dim_);
   }
 }
 
@@ -78,9 +79,18 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
   items_left_.clear();
   places_.clear();
   for (const Query& query : plan_.queries) {
-    items_left_.push_back(query.items);
+    items_left_.insert(items_left_.end(), static_cast<size_t>(plan_.parts()),
+                       plan_.items_of_part(query));
     places_.push_back(plan_.by_query ? kNone : static_cast<int32_t>(places_.size()));
   }
+}
+
+void RaggedAttention::begin_layer(WorkShare share) {
+  Scratch& scratch = scratch_[static_cast<size_t>(share.rank)];
+  const int64_t first = share.begin(attend_pieces());
+  scratch.spare = kNone;
+  scratch.piece = first - 1;
+  scratch.fetched = {first};
 }
 
 const AttentionPlan::Query& RaggedAttention::begin_query(int64_t index, int rank) {
@@ -109,7 +119,7 @@ const void* RaggedAttention::next_block(const Layer& layer, Fetched& fetched, in
   };
   for (; fetched.piece <= last; ++fetched.piece, fetched.blocks = 0) {
     const Item& item = plan_.items[static_cast<size_t>(fetched.piece)];
-    if (fetched.blocks == 0 && same_keys(item, *(&item - 1))) continue;
+    if (fetched.piece > 0 && fetched.blocks == 0 && same_keys(item, *(&item - 1))) continue;
     const size_t count = item.blocks.size(), next = fetched.blocks++;
     if (next >= 2 * count) continue;
     const bool keys = next < count;
@@ -119,17 +129,18 @@ const void* RaggedAttention::next_block(const Layer& layer, Fetched& fetched, in
   return nullptr;
 }
 
-void RaggedAttention::fetch_ahead(const Layer& layer, int rank) {
+bool RaggedAttention::fetch_ahead(const Layer& layer, int rank) {
   Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   const int64_t last = std::min(scratch.piece + kPiecesAhead, attend_pieces() - 1);
   const void* const block = next_block(layer, scratch.fetched, last);
-  if (block == nullptr) return;
+  if (block == nullptr) return false;
   for (int64_t at = 0; at < kBlockKeys * dim_ * cache_bytes(layer.cache); at += kLineBytes) {
     prefetch_to_l2(at_byte(block, at));
   }
+  return true;
 }
 
-std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t piece, int rank) {
+void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const Put& put) {
   const Item& item = plan_.items[static_cast<size_t>(piece)];
   Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   const int64_t rows = item.queries * item.heads;
@@ -148,7 +159,7 @@ std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t pie
     const int32_t index = item.query[static_cast<size_t>(r / item.heads)];
     const Query& query = plan_.queries[static_cast<size_t>(index)];
     const int64_t offset = item.chunk * kChunkKeys;
-    // Position 0 is merge()'s.
+    // Position 0 is merge_head()'s.
     const int64_t begin = std::max<int64_t>(visible_begin(query, layer), 1) - offset;
     const int64_t end = std::min(query.position + 1 - offset, kChunkKeys);
     begins[static_cast<size_t>(r)] =
@@ -215,17 +226,26 @@ std::span<const int32_t> RaggedAttention::attend(const Layer& layer, int64_t pie
     std::copy_n(call.scores + r * kChunkKeys, kChunkKeys,
                 weights_.data() + (place.kept + at) * kChunkKeys);
   }
-  if (!plan_.by_query) return {};
-  size_t attended = 0;
   for (int32_t i = 0; i < item.queries; ++i) {
-    const int32_t index = item.query[static_cast<size_t>(i)];
-    // Releases what this rank wrote, and acquires what the others did.
-    std::atomic_ref left(items_left_[static_cast<size_t>(index)]);
-    if (left.fetch_sub(1, std::memory_order_acq_rel) > 1) continue;
-    left.store(plan_.queries[static_cast<size_t>(index)].items, std::memory_order_relaxed);
-    scratch.attended[attended++] = index;
+    complete_item(layer, item, item.query[static_cast<size_t>(i)], rank, put);
   }
-  return {scratch.attended.data(), attended};
+}
+
+void RaggedAttention::complete_item(const Layer& layer, const Item& item, int64_t index, int rank,
+                                    const Put& put) {
+  const int64_t part = plan_.part_of(item), heads = heads_ / plan_.parts();
+  // Releases what this rank wrote, and acquires what the others did.
+  std::atomic_ref left(items_left_[static_cast<size_t>(index * plan_.parts() + part)]);
+  if (left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  left.store(plan_.items_of_part(plan_.queries[static_cast<size_t>(index)]),
+             std::memory_order_relaxed);
+  float* const outputs = scratch_[static_cast<size_t>(rank)].outputs.data();
+  for (int64_t head = 0; head < heads; ++head) {
+    fetch_ahead(layer, rank);
+    merge_head(layer, index, part * heads + head, outputs + head * dim_);
+  }
+  put(index, part * heads, heads, outputs);
+  if (plan_.by_query) compare_query(layer, index, rank);
 }
 
 void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head, float* out) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "models/cpu/attention_kernels.h"
 #include "models/cpu/attention_plan.h"
 #include "models/cpu/float_buffer.h"
+#include "models/cpu/work_share.h"
 
 namespace surprisal {
 
@@ -18,13 +20,13 @@ namespace surprisal {
 ///
 /// A step is planned once and then carried out for each layer in stages, each of which has to end
 /// before the next begins. Work is cut into chunks of kChunkKeys absolute positions: attend()
-/// treats each (queries, key/value head, chunk) on its own, merge() puts the chunks of a query
-/// together in order of position. So a single long row occupies all threads, rows that share a
-/// prefix (the same cache blocks) read it once, and a query's bits depend on nothing but its own
-/// keys.
+/// treats each (queries, key/value head, chunk) on its own, and whoever does the last of a query's
+/// chunks puts them together in order of position. So a single long row occupies all threads, rows
+/// that share a prefix (the same cache blocks) read it once, and a query's bits depend on nothing
+/// but its own keys.
 ///
 /// Agreement between heads needs every head's normalised weights: compare() goes over the
-/// weights that attend() kept, rescaled by what merge() found.
+/// weights that attend() kept, rescaled by what putting them together found.
 class RaggedAttention {
  public:
   RaggedAttention(const ModelConfig& config, CpuPath path, int ranks);
@@ -57,26 +59,19 @@ class RaggedAttention {
   int64_t scratch_floats(int64_t position, bool keep) const;
 
   /// To be called by each rank before its first piece of a layer.
-  void begin_layer(int rank) { scratch_[static_cast<size_t>(rank)].spare = kNone; }
+  void begin_layer(WorkShare share);
+  /// Where the outputs of a token of the slab go: [heads][D], of heads from `head` on.
+  using Put = std::function<void(int64_t token, int64_t head, int64_t heads, const float* outputs)>;
   /// Each stage is so many pieces, which ranks may carry out in any order.
   int64_t attend_pieces() const { return static_cast<int64_t>(plan_.items.size()); }
-  /// @return tokens of the slab that are attended to now, for the caller to merge(), all heads, and
-  ///         then compare_query(), before this rank's next piece; none where those are stages
-  std::span<const int32_t> attend(const Layer& layer, int64_t piece, int rank);
+  void attend(const Layer& layer, int64_t piece, int rank, const Put& put);
   /// Asks for a little of what this rank will attend to next, so that memory has something to do
-  /// while the caller is at other work between two pieces.
-  void fetch_ahead(const Layer& layer, int rank);
-  /// A piece is a pair (token of the slab, head), heads innermost.
-  int64_t merge_pieces() const {
-    return plan_.by_query ? 0 : static_cast<int64_t>(plan_.queries.size()) * heads_;
-  }
-  /// @param out  [D]
-  void merge(const Layer& layer, int64_t piece, float* out) {
-    merge_head(layer, piece / heads_, piece % heads_, out);
-  }
+  /// while the rank has not.
+  /// @return false: there is nothing left
+  bool fetch_ahead(const Layer& layer, int rank);
+  /// Of queries that were not compared by whoever put them together.
   int64_t compare_pieces(const Layer& layer) const;
   void compare(const Layer& layer, int64_t piece);
-  void compare_query(const Layer& layer, int64_t query, int rank);
   int64_t finish_pieces(const Layer& layer) const;
   void finish(const Layer& layer, int64_t piece);
 
@@ -84,7 +79,7 @@ class RaggedAttention {
   using Query = AttentionPlan::Query;
   using Item = AttentionPlan::Item;
   static constexpr int32_t kNone = -1;
-  /// What merge() leaves for finish(), of one query and head.
+  /// What merge_head() leaves for finish(), of one query and head.
   struct HeadSummary {
     float first = 0;  ///< probability of position 0 (0 when not visible)
     float padded_first = 0, padded_empty = 0;
@@ -105,7 +100,10 @@ class RaggedAttention {
   const Query& place_of(int64_t index) const {
     return plan_.queries[static_cast<size_t>(places_[static_cast<size_t>(index)])];
   }
+  /// Counts an item of a query as done, and if it was the last puts the query's heads together.
+  void complete_item(const Layer& layer, const Item& item, int64_t query, int rank, const Put& put);
   void merge_head(const Layer& layer, int64_t query, int64_t head, float* out);
+  void compare_query(const Layer& layer, int64_t query, int rank);
   /// @param next  what the next call compares, to be fetched
   void compare_heads(const Layer& layer, const AttentionPlan::Comparison& what,
                      const AttentionPlan::Comparison& next);
@@ -130,14 +128,13 @@ class RaggedAttention {
   std::array<FloatBuffer, 3> factors_;  ///< [kept records]: p, p without position 0, p if padded
   std::vector<HeadSummary> summaries_;  ///< [queries][H]
   std::vector<std::array<double, 3>> disagreements_;  ///< [comparisons]
-  std::vector<int32_t> items_left_;                   ///< [queries], of a layer; atomic
-  std::vector<int32_t> places_;  ///< [queries]: whose records it uses, kNone: not begun; atomic
-  struct Scratch {
-    FloatBuffer q, scores, weights, sums;
+  std::vector<int32_t> items_left_;  ///< [queries][parts that are put together]; atomic
+  std::vector<int32_t> places_;      ///< [queries]: whose records it uses, kNone: not begun; atomic
+  struct alignas(64) Scratch {       // ranks write to theirs all the time
+    FloatBuffer q, scores, weights, sums, outputs;
     Fetched fetched;
     int64_t piece = 0;      ///< attended to last
     int32_t spare = kNone;  ///< whose place is free since the query in it was put together
-    std::array<int32_t, Item::kMaxRows> attended;
   };
   std::vector<Scratch> scratch_;  ///< per rank
 };

@@ -1,29 +1,15 @@
 #include "models/cpu/thread_team.h"
 
-#include <hwy/cache_control.h>
 #include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "lib/error.h"
 
 namespace surprisal {
 namespace {
-
-// A pause takes about 40 cycles on Zen 4 and 140 on Intel since Skylake.
-constexpr int kSpinsInside = 2000;    // inside a run: the others are at work (about 30 us)
-constexpr int kSpinsBetween = 20000;  // between runs: a decode loop soon starts the next
-
-// True as soon as `done` is; false after `spins` tries.
-template <class Condition>
-bool spin(int spins, const Condition& done) {
-  for (int i = 0; i < spins; ++i) {
-    if (done()) return true;
-    hwy::Pause();
-  }
-  return done();
-}
 
 /// The processors the calling thread may use, if there are exactly `size`.
 std::vector<int> processors_for(int size) {
@@ -79,7 +65,9 @@ ThreadTeam::~ThreadTeam() {
 
 void ThreadTeam::run(const std::function<void(WorkShare)>& work) {
   const std::lock_guard lock(turn_);
-  const OnProcessor own(processors_, 0);
+  // To be bound and let go takes 30 us, of system code that is no longer in the caches.
+  std::optional<OnProcessor> own;
+  if (!processors_.empty() && sched_getcpu() != processors_[0]) own.emplace(processors_, 0);
   if (size_ > 1) {
     work_ = &work;
     run_.fetch_add(1, std::memory_order_release);
@@ -87,19 +75,6 @@ void ThreadTeam::run(const std::function<void(WorkShare)>& work) {
   }
   work({0, size_});
   wait();
-}
-
-void ThreadTeam::wait() {
-  if (size_ == 1) return;
-  const uint32_t phase = phase_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
-    phase_.notify_all();
-    return;
-  }
-  const auto over = [&] { return phase_.load(std::memory_order_acquire) != phase; };
-  if (!spin(kSpinsInside, over)) phase_.wait(phase, std::memory_order_acquire);
 }
 
 ThreadTeam::Pieces ThreadTeam::Hand::take(uint32_t of_round, int64_t count) {
@@ -120,7 +95,7 @@ void ThreadTeam::work_as(int rank) {
   const OnProcessor own(processors_, rank);
   for (uint32_t seen = 0;; ++seen) {
     const auto started = [&] { return run_.load(std::memory_order_acquire) != seen; };
-    if (!spin(kSpinsBetween, started)) run_.wait(seen, std::memory_order_acquire);
+    if (!spin(kSpinsBetween, started, hwy::Pause)) run_.wait(seen, std::memory_order_acquire);
     if (work_ == nullptr) return;
     (*work_)({rank, size_});
     wait();

@@ -192,19 +192,17 @@ Result fast(const Scene& scene, const AttentionInput& input, bool all_queries,
       .maps = &result.maps};
   RaggedAttention attention(config, path, ranks);
   attention.plan(batch, 0, batch.tokens(), true, true);
-  const auto merge = [&](int64_t i) {
-    attention.merge(layer, i, result.output.mutable_data_ptr<float>() + i * input.q.size(2));
+  const RaggedAttention::Put put = [&](int64_t row, int64_t head, int64_t heads,
+                                       const float* outputs) {
+    const int64_t dim = input.q.size(2);
+    std::copy_n(outputs, heads * dim,
+                result.output.mutable_data_ptr<float>() + row * width + head * dim);
   };
-  for (int rank = 0; rank < ranks; ++rank) attention.begin_layer(rank);
+  for (int rank = 0; rank < ranks; ++rank) attention.begin_layer({rank, ranks});
   // Pieces in an order and on ranks of no particular pattern, as a team deals them.
   for (int64_t i = attention.attend_pieces(); i-- > 0;) {
-    const auto rank = static_cast<int>(i * 7 % 5 % ranks);
-    for (const int32_t row : attention.attend(layer, i, rank)) {
-      for (int64_t head = 0; head < input.q.size(1); ++head) merge(row * input.q.size(1) + head);
-      attention.compare_query(layer, row, rank);
-    }
+    attention.attend(layer, i, static_cast<int>(i * 7 % 5 % ranks), put);
   }
-  for (int64_t i = attention.merge_pieces(); i-- > 0;) merge(i);
   for (int64_t i = attention.compare_pieces(layer); i-- > 0;) attention.compare(layer, i);
   for (int64_t i = attention.finish_pieces(layer); i-- > 0;) attention.finish(layer, i);
   return result;

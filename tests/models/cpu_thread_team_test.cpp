@@ -90,6 +90,18 @@ TEST_P(ThreadTeamTest, TheOthersTakeOverWhatASlowRankHasNotBegun) {
   EXPECT_LE(by_first, 1);
 }
 
+TEST(ThreadTeam, WhoWaitsIsIdle) {
+  ThreadTeam team(2);
+  std::atomic<int> idled{0};
+  team.run([&](WorkShare share) {
+    const auto work = [&](int64_t piece) {
+      while (piece == 0 && idled == 0) std::this_thread::yield();
+    };
+    team.stage(share, share.ranks, work, [&] { ++idled; });
+  });
+  EXPECT_GT(idled, 0);
+}
+
 TEST(ThreadTeam, LeavesTheCallersProcessorsAsTheyWere) {
   cpu_set_t before, after;
   ASSERT_EQ(pthread_getaffinity_np(pthread_self(), sizeof before, &before), 0);

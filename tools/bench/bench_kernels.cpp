@@ -5,9 +5,8 @@
 //
 //   bench_kernels --benchmark_filter='linear/.*/1/' --benchmark_min_time=0.2
 //
-// `attention/PATH/DTYPE/ROWS/CONTEXT/LAYERS/WHOLE` reads the cache of so many layers in turn on one
-// thread: of one layer, from the processor's caches; of 30, from memory. WHOLE = 0 leaves out what
-// comes after the sums over chunks: their merging and the statistics across heads.
+// `attention/PATH/DTYPE/ROWS/CONTEXT/LAYERS` reads the cache of so many layers in turn on one
+// thread: of one layer, from the processor's caches; of 30, from memory.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
@@ -107,6 +106,10 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
   const at::Tensor q = at::randn({rows, config.hidden_size}), out = at::empty_like(q);
   RaggedAttention ragged(config, path, 1);
   ragged.plan(batch, 0, rows, true, false);
+  const auto put = [&](int64_t row, int64_t head, int64_t heads, const float* outputs) {
+    std::copy_n(outputs, heads * config.head_dim,
+                out.mutable_data_ptr<float>() + row * config.hidden_size + head * config.head_dim);
+  };
   for (auto _ : state) {
     for (int64_t i = 0; i < layers; ++i) {
       const RaggedAttention::Layer layer{
@@ -120,23 +123,10 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
           .per_layer = output.per_layer.mutable_data_ptr<float>(),
           .per_head_stride = output.per_head.stride(0),
           .per_layer_stride = output.per_layer.stride(0)};
-      const auto merge = [&](int64_t piece) {
-        ragged.merge(layer, piece, out.mutable_data_ptr<float>() + piece * config.head_dim);
-      };
-      const bool whole = state.range(3) != 0;
-      ragged.begin_layer(0);
+      ragged.begin_layer({});
       for (int64_t piece = 0; piece < ragged.attend_pieces(); ++piece) {
-        for (const int32_t row : ragged.attend(layer, piece, 0)) {
-          if (!whole) break;
-          for (int64_t h = 0; h < config.num_attention_heads; ++h) {
-            ragged.fetch_ahead(layer, 0);
-            merge(row * config.num_attention_heads + h);
-          }
-          ragged.compare_query(layer, row, 0);
-        }
+        ragged.attend(layer, piece, 0, put);
       }
-      if (!whole) continue;
-      for (int64_t piece = 0; piece < ragged.merge_pieces(); ++piece) merge(piece);
       for (int64_t piece = 0; piece < ragged.compare_pieces(layer); ++piece) {
         ragged.compare(layer, piece);
       }
@@ -189,7 +179,7 @@ void register_all() {
       benchmark::RegisterBenchmark(
           ("attention/" + std::string(cpu_path_name(path)) + "/" + c10::toString(dtype)).c_str(),
           attention, path, dtype)
-          ->ArgsProduct({{1, 16, 64}, {160, 544}, {1, 30}, {0, 1}})
+          ->ArgsProduct({{1, 16, 64}, {160, 544}, {1, 30}})
           ->Unit(benchmark::kMicrosecond);
     }
   }
