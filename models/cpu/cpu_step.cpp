@@ -159,7 +159,7 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
   const auto expect = [&](const PackedLinear& product) {
     upcoming.expect(product.weights_from(share.begin(product.pieces())));
   };
-  const auto stage = [&](int64_t pieces, const auto& work) {
+  const auto stage = [&](ThreadTeam::Pieces pieces, const auto& work) {
     team_.stage(share, pieces, work, [&] { upcoming.fetch(); });
   };
 
@@ -189,7 +189,7 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
 
   expect(layer.gate_and_up.first);
   const int64_t comparisons = attention_.compare_pieces(attention);
-  stage(comparisons + layer.o.pieces(), [&](int64_t piece) {
+  stage({comparisons, layer.o.pieces()}, [&](int64_t piece) {
     if (piece < comparisons) return attention_.compare(attention, piece);
     piece -= comparisons;
     layer.o.forward_piece(mixed_.input(), rows, part(hidden_, layer.o, piece), piece,
@@ -199,7 +199,7 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
 
   expect(layer.down);
   const int64_t expansions = layer.gate_and_up.first.pieces();
-  stage(expansions + attention_.finish_pieces(attention), [&](int64_t piece) {
+  stage({expansions, attention_.finish_pieces(attention)}, [&](int64_t piece) {
     if (piece >= expansions) return attention_.finish(attention, piece - expansions);
     expand(layer, rows, normed, piece, share.rank);
   });

@@ -77,7 +77,7 @@ void ThreadTeam::run(const std::function<void(WorkShare)>& work) {
   wait();
 }
 
-ThreadTeam::Pieces ThreadTeam::Hand::take(uint32_t of_round, int64_t count) {
+ThreadTeam::Taken ThreadTeam::Hand::take(uint32_t of_round, int64_t count) {
   constexpr int64_t kParts = 16;
   // Whoever comes first in a stage finds the count of an earlier one. Nothing is ordered by this
   // number: wait() does that.

@@ -54,26 +54,35 @@ class ThreadTeam {
   }
   void wait() { wait(hwy::Pause); }
 
-  /// Inside run(), to be called by every rank alike: calls work(piece) once for each piece of
-  /// [0, pieces), on any rank and in any order, and then waits. A rank first takes the pieces of
-  /// its own share in order, then what others have not taken; a sixteenth of what is left of a
-  /// share at once, one piece at least, so that the many small pieces of a short stage cost little
-  /// to take.
+  /// The pieces of a stage, [0, first), and of another that needs no wait in between,
+  /// [first, first + second): a rank's share of those comes after its share of these.
+  struct Pieces {
+    Pieces(int64_t of_first, int64_t of_second = 0) : first(of_first), second(of_second) {}
+    int64_t first, second;
+  };
+
+  /// Inside run(), to be called by every rank alike: calls work(piece) once for each piece, on any
+  /// rank and in any order, and then waits. A rank first takes the pieces of its own share in
+  /// order, then what others have not taken; a sixteenth of what is left of a share at once, one
+  /// piece at least, so that the many small pieces of a short stage cost little to take.
   template <class Work, class Idle>
-  void stage(WorkShare share, int64_t pieces, const Work& work, const Idle& idle) {
+  void stage(WorkShare share, Pieces pieces, const Work& work, const Idle& idle) {
     const uint32_t round = ++hands_[static_cast<size_t>(share.rank)].round;
     for (int i = 0; i < size_; ++i) {
       const WorkShare of{(share.rank + i) % size_, size_};
-      const int64_t begin = of.begin(pieces), count = of.end(pieces) - begin;
+      const int64_t first = of.begin(pieces.first), firsts = of.end(pieces.first) - first;
+      const int64_t second = of.begin(pieces.second);
+      const int64_t count = firsts + of.end(pieces.second) - second;
       Hand& hand = hands_[static_cast<size_t>(of.rank)];
-      for (Pieces next = hand.take(round, count); !next.empty(); next = hand.take(round, count)) {
-        for (int64_t piece = next.begin; piece < next.end; ++piece) work(begin + piece);
+      for (Taken next = hand.take(round, count); !next.empty(); next = hand.take(round, count)) {
+        for (int64_t n = next.begin; n < next.end; ++n)
+          work(n < firsts ? first + n : pieces.first + second + n - firsts);
       }
     }
     wait(idle);
   }
   template <class Work>
-  void stage(WorkShare share, int64_t pieces, const Work& work) {
+  void stage(WorkShare share, Pieces pieces, const Work& work) {
     stage(share, pieces, work, hwy::Pause);
   }
 
@@ -92,7 +101,7 @@ class ThreadTeam {
     return done();
   }
 
-  struct Pieces {
+  struct Taken {
     int64_t begin, end;
     bool empty() const { return begin == end; }
   };
@@ -101,7 +110,7 @@ class ThreadTeam {
     std::atomic<uint64_t> taken{0};  // of the stage in the upper half, the number in the lower
     uint32_t round = 0;              // stages its rank has begun
     /// The next pieces, none if none is left.
-    Pieces take(uint32_t of_round, int64_t count);
+    Taken take(uint32_t of_round, int64_t count);
   };
   void work_as(int rank);
 

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -68,6 +69,26 @@ TEST_P(ThreadTeamTest, StagesDealEveryPieceOnce) {
     });
     EXPECT_EQ(first, std::vector<int>(static_cast<size_t>(pieces), 20));
     EXPECT_EQ(second, std::vector<int>(static_cast<size_t>(pieces), 20 * 21 / 2));
+  }
+}
+
+TEST_P(ThreadTeamTest, TwoListsAreDealtAsOneARanksShareOfEachInTurn) {
+  ThreadTeam team(GetParam());
+  for (const int64_t first : {0, 1, 3, 8, 100}) {
+    for (const int64_t second : {0, 1, 2, 18, 90}) {
+      std::vector<int> counts(static_cast<size_t>(first + second));
+      std::vector<std::vector<int64_t>> seen(static_cast<size_t>(GetParam()));
+      team.run([&](WorkShare share) {
+        team.stage(share, {first, second}, [&](int64_t piece) {
+          ++counts[static_cast<size_t>(piece)];
+          seen[static_cast<size_t>(share.rank)].push_back(piece);
+        });
+      });
+      EXPECT_EQ(counts, std::vector<int>(counts.size(), 1));
+      if (GetParam() == 1) {
+        EXPECT_TRUE(std::ranges::is_sorted(seen[0]));
+      }
+    }
   }
 }
 
