@@ -274,6 +274,7 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64
 
 void CpuStep::run_head(const Slab& slab, const at::Tensor& logits, WorkShare share) {
   const int64_t queries = slab.queries(), vocabulary = config_.vocab_size;
+  if (queries == 0) return;  // of a long prompt, all slabs but the last
   const auto selected = [&](int64_t i) {
     return hidden_.row(slab.batch.selected[static_cast<size_t>(slab.first_selected + i)] -
                        slab.begin);

@@ -67,9 +67,9 @@ struct LinearCall {
   const float* bias;    ///< [panels * kPanel] or null
   const float* x;       ///< [rows, in], `x_stride` floats from row to row
   float* y;             ///< [rows, outputs of these panels], `y_stride` floats from row to row
-  int64_t x_stride, y_stride, rows;
-  int64_t first_panel, last_panel;  ///< [first, last)
-  bool accumulate;                  ///< y += instead of y =
+  int64_t x_stride, y_stride, rows;  ///< rows >= 1
+  int64_t first_panel, last_panel;   ///< [first, last)
+  bool accumulate;                   ///< y += instead of y =
   bool* bad;  ///< becomes true where y holds NaN or +inf; null: not looked for
 };
 

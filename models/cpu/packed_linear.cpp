@@ -148,6 +148,7 @@ std::span<const std::byte> PackedLinear::weights_from(int64_t piece) const {
 }
 
 void PackedLinear::run(Input x, int64_t rows, Output y, Panels panels, Store store) const {
+  if (rows == 0) return;
   const auto kernel = x.rounded ? kernels_->run_rounded : kernels_->run;
   kernel(shape_, {.weights = weights_,
                   .bias = bias_,

@@ -96,7 +96,7 @@ TEST_P(PackedLinearTest, IsExactOnIntegersOfAwkwardShapes) {
     const at::Tensor weight = integer_weights(out, in), bias = integers({out});
     const Layer plain(weight, {}, path(), dtype());
     const Layer biased(weight, bias, path(), dtype());
-    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 37, 70}) {
+    for (const int64_t rows : {0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 37, 70}) {
       SCOPED_TRACE(testing::Message() << "out " << out << " in " << in << " rows " << rows);
       const at::Tensor x = integers({rows, in}), before = integers({rows, out});
       const at::Tensor expected = at::matmul(x, weight.t());
@@ -291,7 +291,7 @@ TEST_P(RoundedProductsTest, AreExactOnIntegersOfAwkwardShapes) {
     const at::Tensor weight = integers({out, in}), bias = integers({out});
     const Layer plain(weight.to(at::kBFloat16), {}, GetParam());
     const Layer biased(weight.to(at::kBFloat16), bias.to(at::kBFloat16), GetParam());
-    for (const int64_t rows : {1, 2, 5, 11, 12, 13, 24, 25, 37, 200}) {
+    for (const int64_t rows : {0, 1, 2, 5, 11, 12, 13, 24, 25, 37, 200}) {
       SCOPED_TRACE(testing::Message() << "out " << out << " in " << in << " rows " << rows);
       const at::Tensor x = integers({rows, in}), before = integers({rows, out});
       const at::Tensor expected = at::matmul(x, weight.t());
