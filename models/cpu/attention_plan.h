@@ -61,7 +61,7 @@ struct AttentionPlan {
   /// whoever did the last of its items, while what they left is in that processor's caches. Else
   /// the heads of each key/value head are, and comparisons are cut up among all ranks.
   bool by_query = false;
-  int64_t kv_heads = 1;
+  int64_t kv_heads = 1;  ///< of the model
 
   /// In which a query is put together.
   int64_t parts() const { return by_query ? 1 : kv_heads; }

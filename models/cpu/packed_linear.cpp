@@ -143,8 +143,8 @@ std::pair<int64_t, int64_t> PackedLinear::outputs_of_piece(int64_t piece) const 
 }
 
 std::span<const std::byte> PackedLinear::weights_from(int64_t piece) const {
-  const int64_t begin = std::min(piece, pieces()) * shape_.panel_step();
-  return {weights_ + begin, static_cast<size_t>(pieces() * shape_.panel_step() - begin)};
+  const int64_t end = (pieces() - 1) * shape_.panel_step() + shape_.panel_bytes();
+  return {weights_ + piece * shape_.panel_step(), weights_ + end};
 }
 
 void PackedLinear::run(Input x, int64_t rows, Output y, Panels panels, Store store) const {

@@ -73,7 +73,7 @@ class PackedLinear {
   void forward_piece(Input x, int64_t rows, Output y, int64_t piece,
                      Store store = Store::kReplace) const;
   std::pair<int64_t, int64_t> outputs_of_piece(int64_t piece) const;
-  /// The weights of a piece and of those after it, with what alternates with them.
+  /// The weights of a piece and of those after it, with what alternates with them in between.
   std::span<const std::byte> weights_from(int64_t piece) const;
 
   /// Row `output` of W, widened to float32: the embedding of a token when W is tied to it.

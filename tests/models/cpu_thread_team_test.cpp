@@ -85,8 +85,17 @@ TEST_P(ThreadTeamTest, TwoListsAreDealtAsOneARanksShareOfEachInTurn) {
         });
       });
       EXPECT_EQ(counts, std::vector<int>(counts.size(), 1));
-      if (GetParam() == 1) {
-        EXPECT_TRUE(std::ranges::is_sorted(seen[0]));
+      for (int rank = 0; rank < GetParam(); ++rank) {
+        const WorkShare share{rank, GetParam()};
+        const auto is_own = [&](int64_t piece) {
+          const bool in_first = piece < first;
+          const int64_t of = in_first ? first : second, at = in_first ? piece : piece - first;
+          return share.begin(of) <= at && at < share.end(of);
+        };
+        const auto& pieces = seen[static_cast<size_t>(rank)];
+        const auto others = std::ranges::find_if_not(pieces, is_own);
+        EXPECT_TRUE(std::is_sorted(pieces.begin(), others));
+        EXPECT_TRUE(std::none_of(others, pieces.end(), is_own));
       }
     }
   }
