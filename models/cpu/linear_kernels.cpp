@@ -26,6 +26,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "models/cpu/compact_vectors.h"
 #include "models/cpu/prefetch.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -39,6 +40,10 @@ using Halves = hn::Rebind<hwy::float16_t, Floats>;
 using Vector = hn::Vec<Floats>;
 
 constexpr int kLanes = HWY_LANES(float);
+// Whether this path takes compact weights. To decode them costs AVX2 more than memory gives back,
+// from four rows on.
+#undef SURPRISAL_COMPACT
+#define SURPRISAL_COMPACT (HWY_TARGET == HWY_AVX3)
 constexpr int kPanelVectors = kPanel / kLanes;
 // Rows of the largest tile: 2 R accumulators, 2 weights and a broadcast fit 32 or 16 registers.
 constexpr int kMaxRows = kLanes >= 16 ? 12 : 6;
@@ -110,12 +115,16 @@ template <class Weight>
 constexpr int64_t kBlockBytes = kSumBlock / 2 * Weight::kPairBytes +
                                 (kScaled<Weight> ? kPanel * int64_t{sizeof(uint16_t)} : 0);
 
-// acc[r][v] += x[r] * w[v]
+// acc[r][v] += x[r][input] * w[v]
 template <int R, int V>
 HWY_INLINE void multiply_add(Vector (&acc)[R][V], const Vector (&w)[V], const float* x,
-                             int64_t stride) {
+                             int64_t stride, int64_t input) {
   for (int r = 0; r < R; ++r) {
-    const Vector broadcast = hn::Set(Floats(), x[r * stride]);
+    const float* row = x + r * stride;
+    // Or GCC keeps an address for each number instead of each row, most of them not in registers
+    // (slower in AVX2, where addresses are part of the instructions).
+    if constexpr (kLanes >= 16) asm("" : "+r"(row));
+    const Vector broadcast = hn::Set(Floats(), row[input]);
     for (int v = 0; v < V; ++v) acc[r][v] = hn::MulAdd(w[v], broadcast, acc[r][v]);
   }
 }
@@ -123,20 +132,97 @@ HWY_INLINE void multiply_add(Vector (&acc)[R][V], const Vector (&w)[V], const fl
 template <class Weight>
 constexpr int64_t kVectorBytes = Weight::kPairBytes / Weight::kPairRows / kPanelVectors;
 
+// What a tile reads its weights from, those of kPairs pairs of inputs at a time: some of a panel's
+// vectors as they are stored.
+template <class Weight>
+struct Stored {
+  static constexpr int64_t kPairs = 1, kBytes = kBlockBytes<Weight>;
+  static constexpr bool kWide = false;  // all vectors of a panel, whatever the rows
+  const std::byte* block;               // of kSumBlock inputs
+  int64_t offset;                       // of the first vector
+  const std::byte* pair;
+
+  Stored(const std::byte* first_block, int64_t first_vector)
+      : block(first_block), offset(first_vector), pair(block + offset) {}
+
+  struct Pair {
+    const std::byte* at;
+    HWY_INLINE Vector even(int v) const { return Weight::even(at, v); }
+    HWY_INLINE Vector odd(int v) const { return Weight::odd(at, v); }
+  };
+  HWY_INLINE std::array<Pair, kPairs> next() {
+    const Pair next = {pair};
+    pair += Weight::kPairBytes;
+    return {next};
+  }
+  HWY_INLINE void next_block() {
+    block += kBlockBytes<Weight>;
+    pair = block + offset;
+  }
+  HWY_INLINE Vector scale(int v) const requires kScaled<Weight> {
+    return Weight::scale(block + 2 * offset, v);  // twice the bytes of a weight
+  }
+};
+
+#if SURPRISAL_COMPACT
+// A panel in compact form.
+struct Compact {
+  static constexpr int64_t kPairs = 2;
+  static constexpr int64_t kBytes = kSumBlock / compact::kUnitInputs * compact::kUnitBytes;
+  static constexpr bool kWide = true;
+  compact::UnitReader units;
+
+  explicit Compact(const compact::UnitReader& from) : units(from) {}
+
+  struct Pair {
+    hn::Vec<Words> words[kPanelVectors];
+    HWY_INLINE Vector even(int v) const {
+      return hn::BitCast(Floats(), hn::ShiftLeft<16>(words[v]));
+    }
+    HWY_INLINE Vector odd(int v) const {
+      return hn::BitCast(Floats(), hn::And(words[v], hn::Set(Words(), 0xffff0000u)));
+    }
+  };
+  HWY_INLINE std::array<Pair, kPairs> next() {
+    const compact::UnitReader::Unit unit = units.next();
+    std::array<Pair, kPairs> pairs;
+    for (size_t i = 0; i < kPairs; ++i) {
+      for (size_t v = 0; v < kPanelVectors; ++v) pairs[i].words[v] = {unit.pair[i][v]};
+    }
+    return pairs;
+  }
+  HWY_INLINE void next_block() {}
+};
+// One that is written in plain form for other tiles.
+struct Decoded : Compact {
+  std::byte* plain;
+
+  Decoded(const Compact& panel, std::byte* to) : Compact(panel), plain(to) {}
+
+  HWY_INLINE std::array<Pair, kPairs> next() {
+    const auto pairs = Compact::next();
+    for (const Pair& pair : pairs) {
+      for (int v = 0; v < kPanelVectors; ++v)
+        hn::Store(pair.words[v], Words(), reinterpret_cast<uint32_t*>(plain) + v * kLanes);
+      plain += Bfloat16::kPairBytes;
+    }
+    return pairs;
+  }
+};
+#endif
+
 // What is asked for while a tile is computed.
 struct Ahead {
   const std::byte* from;
   int64_t step;  // bytes with each block of inputs
 };
 
-// Sums `count` inputs for R rows and V vectors of a panel from `vector` on, block by block, and
-// adds them to `sums`, a row of which is as wide (or, for the first inputs, sets it).
-template <class Weight, int R, int V>
-void tile(const std::byte* weights, int vector, Ahead ahead, const float* x, int64_t x_stride,
-          int64_t count, float* sums, bool first) {
-  constexpr int64_t kPairs = kSumBlock / 2;
-  const int64_t offset = vector * kVectorBytes<Weight>;
-  weights += offset;
+// Sums `count` inputs for R rows and V vectors of a panel, block by block, and adds them to `sums`,
+// a row of which is as wide (or, for the first inputs, sets it).
+template <int R, int V, class Source>
+HWY_INLINE void sum_tile(Source& source, Ahead ahead, const float* x, int64_t x_stride,
+                         int64_t count, float* sums, bool first) {
+  constexpr int64_t kReads = kSumBlock / 2 / Source::kPairs;
   Vector total[R][V];  // stays in registers where R is small
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) {
@@ -144,11 +230,7 @@ void tile(const std::byte* weights, int vector, Ahead ahead, const float* x, int
     }
   }
   Vector w[V];
-  const auto load = [&](auto part, const std::byte* from) HWY_ATTR {
-    for (int v = 0; v < V; ++v) w[v] = part(from, v);
-  };
   for (int64_t begin = 0; begin < count; begin += kSumBlock) {
-    const std::byte* const block = weights;
     const int64_t end = std::min(begin + kSumBlock, count);
     const std::byte* fetch = ahead.from;
     ahead.from += ahead.step;
@@ -156,23 +238,26 @@ void tile(const std::byte* weights, int vector, Ahead ahead, const float* x, int
     for (int r = 0; r < R; ++r) {
       for (int v = 0; v < V; ++v) acc[r][v] = hn::Zero(Floats());
     }
-    for (int64_t k = begin; k + 2 <= end; k += 2) {
-      for (int64_t line = 0; line < kBlockBytes<Weight> / kPairs; line += kLineBytes) {
+    for (int64_t k = begin; k + 2 * Source::kPairs <= end; k += 2 * Source::kPairs) {
+      for (int64_t line = 0; line < Source::kBytes / kReads; line += kLineBytes) {
         prefetch_weights<R <= kFewRows>(fetch + line);
       }
-      fetch += ahead.step / kPairs;
-      load(Weight::even, weights);
-      multiply_add(acc, w, x + k, x_stride);
-      load(Weight::odd, weights);
-      multiply_add(acc, w, x + k + 1, x_stride);
-      weights += Weight::kPairBytes;
+      fetch += ahead.step / kReads;
+      const auto pairs = source.next();
+      for (size_t i = 0; i < Source::kPairs; ++i) {
+        for (int v = 0; v < V; ++v) w[v] = pairs[i].even(v);
+        multiply_add(acc, w, x + k, x_stride, 2 * static_cast<int64_t>(i));
+        for (int v = 0; v < V; ++v) w[v] = pairs[i].odd(v);
+        multiply_add(acc, w, x + k, x_stride, 2 * static_cast<int64_t>(i) + 1);
+      }
     }
     if (end % 2 == 1) {
-      load(Weight::even, weights);
-      multiply_add(acc, w, x + end - 1, x_stride);
+      const auto pairs = source.next();
+      for (int v = 0; v < V; ++v) w[v] = pairs[0].even(v);
+      multiply_add(acc, w, x + end - 1, x_stride, 0);
     }
-    if constexpr (kScaled<Weight>) {
-      load(Weight::scale, block + offset);  // twice the bytes of a weight
+    if constexpr (requires { source.scale(0); }) {
+      for (int v = 0; v < V; ++v) w[v] = source.scale(v);
       for (int r = 0; r < R; ++r) {
         for (int v = 0; v < V; ++v) total[r][v] = hn::MulAdd(acc[r][v], w[v], total[r][v]);
       }
@@ -183,7 +268,7 @@ void tile(const std::byte* weights, int vector, Ahead ahead, const float* x, int
         }
       }
     }
-    weights = block + kBlockBytes<Weight>;
+    source.next_block();
   }
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) {
@@ -211,50 +296,125 @@ void store(const PackedShape& shape, const LinearCall& call, const float* sums, 
   }
 }
 
-// Rows [first_row, first_row + rows), at most kRowBlock, of one panel.
-template <class Weight>
-void run_panel(const PackedShape& shape, const LinearCall& call, int64_t first_row, int64_t rows,
-               int64_t panel) {
-  using Tile = void (*)(const std::byte*, int, Ahead, const float*, int64_t, int64_t, float*, bool);
+// One pass of a panel's part of the inputs.
+struct Pass {
+  int64_t rows, number, of;  // the first of several reads a compact panel, for the others
+  int vector;                // the first of a tile's vectors
+  Ahead ahead;
+  const float* x;
+  int64_t x_stride, inputs;
+  float* sums;
+  bool first;  // inputs
+};
+template <class Source, int R>
+void run_tile(Source& source, const Pass& pass) {
+  Source from = source;
+  sum_tile<R, Source::kWide ? kPanelVectors : vectors_of_tile(R)>(
+      from, pass.ahead, pass.x, pass.x_stride, pass.inputs, pass.sums, pass.first);
+  source = from;
+}
+template <class Source>
+void run_pass(Source& source, const Pass& pass) {
   static constexpr auto kTiles = []<size_t... R>(std::index_sequence<R...>) {
-    return std::array<Tile, kMaxRows>{tile<Weight, R + 1, vectors_of_tile(R + 1)>...};
+    return std::array{run_tile<Source, R + 1>...};
   }
   (std::make_index_sequence<kMaxRows>());
+  kTiles[static_cast<size_t>(pass.rows - 1)](source, pass);
+}
+
+template <class Weight>
+class StoredPanel {
+ public:
+  StoredPanel(const std::byte* panel, int64_t /*in*/) : at_(panel) {}
+  static int64_t header_bytes(int64_t /*in*/) { return 0; }
+  static constexpr int64_t kBytes = kBlockBytes<Weight>;
+  void run(const Pass& pass) const {
+    Stored<Weight> source(at_, pass.vector * kVectorBytes<Weight>);
+    run_pass(source, pass);
+  }
+  void advance(int64_t blocks) { at_ += blocks * kBytes; }
+
+ private:
+  const std::byte* at_;
+};
+
+#if SURPRISAL_COMPACT
+class CompactPanel {
+ public:
+  CompactPanel(const std::byte* panel, int64_t in) : units_(panel, in) {}
+  static int64_t header_bytes(int64_t in) { return compact::header_bytes(in); }
+  static constexpr int64_t kBytes = Compact::kBytes;
+  void run(const Pass& pass) {
+    if (pass.number > 0) return StoredPanel<Bfloat16>(decoded_, 0).run(pass);
+    if (pass.of == 1) {
+      Compact source(units_);
+      run_pass(source, pass);
+      units_ = source.units;
+    } else {
+      Decoded source(Compact(units_), decoded_);
+      run_pass(source, pass);
+      units_ = source.units;
+    }
+  }
+  void advance(int64_t /*blocks*/) {}
+
+ private:
+  compact::UnitReader units_;
+  alignas(64) std::byte decoded_[kTileBlocks * kBlockBytes<Bfloat16>];
+};
+#endif
+
+// Rows [first_row, first_row + rows), at most kRowBlock, of one panel.
+template <class Panel>
+void run_panel(const PackedShape& shape, const LinearCall& call, int64_t first_row, int64_t rows,
+               int64_t number) {
   alignas(64) float sums[kRowBlock * kPanel];
   const std::byte* weights =
-      static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
+      static_cast<const std::byte*>(call.weights) + number * shape.panel_step();
+  Panel panel(weights, shape.in);
   const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;  // of sizes that differ by at most one
   const int vectors = vectors_of_tile(rows / tiles);       // of all: several have more rows
   const int64_t passes = tiles * kPanelVectors / vectors;
   const int64_t blocks = (shape.in + kSumBlock - 1) / kSumBlock;
   const int64_t steps = passes == 1 ? 1 : (blocks + kTileBlocks - 1) / kTileBlocks;
-  const int64_t step_blocks = (blocks + steps - 1) / steps;
-  const int64_t step = step_blocks * kSumBlock, step_bytes = step_blocks * kBlockBytes<Weight>;
+  const int64_t step_blocks = (blocks + steps - 1) / steps, step = step_blocks * kSumBlock;
+  int64_t header = Panel::header_bytes(shape.in);
   for (int64_t k = 0; k < shape.in; k += step) {
-    const int64_t count = std::min(step, shape.in - k);
+    const int64_t bytes = header + step_blocks * Panel::kBytes;
+    int64_t asked = 0;  // a single pass asks for as much of the panels as it reads at a time
+    for (; passes == 1 && asked < header; asked += kLineBytes)
+      prefetch_to_l2(ahead_of(weights + asked, bytes, 0, 1));
     for (int64_t pass = 0; pass < passes; ++pass) {
       const int64_t t = pass % tiles, begin = rows * t / tiles, end = rows * (t + 1) / tiles;
       const int vector = static_cast<int>(pass / tiles) * vectors;
-      const Ahead ahead = {ahead_of(weights, step_bytes, pass, passes),
-                           kBlockBytes<Weight> / passes};
-      kTiles[static_cast<size_t>(end - begin - 1)](
-          weights, vector, ahead, call.x + (first_row + begin) * call.x_stride + k, call.x_stride,
-          count, sums + rows * vector * kLanes + begin * vectors * kLanes, k == 0);
+      panel.run({.rows = end - begin,
+                 .number = pass,
+                 .of = passes,
+                 .vector = vector,
+                 .ahead = {ahead_of(weights + asked, bytes, pass, passes),
+                           (bytes - asked) / step_blocks / passes},
+                 .x = call.x + (first_row + begin) * call.x_stride + k,
+                 .x_stride = call.x_stride,
+                 .inputs = std::min(step, shape.in - k),
+                 .sums = sums + rows * vector * kLanes + begin * vectors * kLanes,
+                 .first = k == 0});
     }
-    weights += step_bytes;
+    panel.advance(step_blocks);
+    weights += bytes;
+    header = 0;
   }
   for (int64_t vector = 0; vector < kPanelVectors; vector += vectors) {
     store(shape, call, sums + rows * vector * kLanes, first_row, rows,
-          panel * kPanel + vector * kLanes, vectors * kLanes);
+          number * kPanel + vector * kLanes, vectors * kLanes);
   }
 }
 
-template <class Weight>
+template <class Panel>
 void run_panels(const PackedShape& shape, const LinearCall& call) {
   for (int64_t row = 0; row < call.rows; row += kRowBlock) {
     const int64_t rows = std::min(kRowBlock, call.rows - row);
     for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel) {
-      run_panel<Weight>(shape, call, row, rows, panel);
+      run_panel<Panel>(shape, call, row, rows, panel);
     }
   }
 }
@@ -262,13 +422,19 @@ void run_panels(const PackedShape& shape, const LinearCall& call) {
 void run(const PackedShape& shape, const LinearCall& call) {
   switch (shape.type) {
     case WeightType::kBfloat16:
-      return run_panels<Bfloat16>(shape, call);
+      return run_panels<StoredPanel<Bfloat16>>(shape, call);
+    case WeightType::kCompactBfloat16:
+#if SURPRISAL_COMPACT
+      return run_panels<CompactPanel>(shape, call);
+#else
+      HWY_ABORT("compact weights on a path that does not take them");
+#endif
     case WeightType::kFloat16:
-      return run_panels<Float16>(shape, call);
+      return run_panels<StoredPanel<Float16>>(shape, call);
     case WeightType::kFloat32:
-      return run_panels<Float32>(shape, call);
+      return run_panels<StoredPanel<Float32>>(shape, call);
     case WeightType::kInt8:
-      return run_panels<Int8>(shape, call);
+      return run_panels<StoredPanel<Int8>>(shape, call);
   }
 }
 
@@ -290,7 +456,7 @@ void round(const float* x, int64_t n, float* to) {
   for (; i < n; ++i) round_lanes(hn::CappedTag<float, 1>(), x + i, to + i);
 }
 
-constexpr LinearKernels kKernels = {run, round, 1, run};
+constexpr LinearKernels kKernels = {SURPRISAL_COMPACT, run, round, 1, run};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace surprisal
@@ -301,9 +467,9 @@ namespace surprisal {
 
 const LinearKernels& linear_kernels(CpuPath path) {
 #if HWY_TARGETS & HWY_AVX3
-  static constexpr LinearKernels kWithDotProducts = {N_AVX3::run, bfloat16::round, 2,
+  static constexpr LinearKernels kWithDotProducts = {true, N_AVX3::run, bfloat16::round, 2,
                                                      bfloat16::run};
-  static constexpr LinearKernels kWithTiles = {N_AVX3::run, bfloat16::round, 2, amx::run};
+  static constexpr LinearKernels kWithTiles = {false, N_AVX3::run, bfloat16::round, 2, amx::run};
   if (path == CpuPath::kAmx) return kWithTiles;
   if (path == CpuPath::kAvx512Bf16) return kWithDotProducts;
   if (path == CpuPath::kAvx512) return N_AVX3::kKernels;

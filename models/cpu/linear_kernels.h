@@ -2,12 +2,13 @@
 
 #include <cstdint>
 
+#include "models/cpu/compact_weights.h"
 #include "models/cpu/cpu_path.h"
 
 namespace surprisal {
 
 /// How packed weights are stored; the arithmetic is float32 for all of them.
-enum class WeightType : uint8_t { kBfloat16, kFloat16, kFloat32, kInt8 };
+enum class WeightType : uint8_t { kBfloat16, kCompactBfloat16, kFloat16, kFloat32, kInt8 };
 
 /// Inputs that a product sums in one go before the sum joins those of the blocks before it. Part of
 /// what defines a result's bits; short blocks round less.
@@ -19,7 +20,7 @@ inline constexpr int64_t kPanel = 32;
 /// Bytes of kSumBlock inputs of a panel in int8, with their scales in bfloat16.
 inline constexpr int64_t kInt8BlockBytes = (kSumBlock + 2) * kPanel;
 
-/// Bytes of one stored weight, without its share of a scale.
+/// Bytes of one stored weight, without its share of a scale. Not of a compact one.
 constexpr int64_t weight_bytes(WeightType type) {
   if (type == WeightType::kInt8) return 1;
   return type == WeightType::kFloat32 ? 4 : 2;
@@ -34,6 +35,7 @@ constexpr int64_t weight_bytes(WeightType type) {
 ///                                    with a shift and to the odd one with a mask
 ///   int8:              [2][kPanel]   and after kSumBlock inputs their scales: [kPanel] bfloat16
 /// An odd last input is paired with zeros; in int8 a last block of inputs is filled up with them.
+/// Compact bfloat16 (compact_weights.h) is another way to write a panel of bfloat16.
 struct PackedShape {
   int64_t in = 0, out = 0;
   WeightType type = WeightType::kFloat32;
@@ -41,6 +43,7 @@ struct PackedShape {
 
   int64_t panels() const { return (out + kPanel - 1) / kPanel; }
   int64_t panel_bytes() const {
+    if (type == WeightType::kCompactBfloat16) return compact::panel_bytes(in);
     if (type == WeightType::kInt8) return (in + kSumBlock - 1) / kSumBlock * kInt8BlockBytes;
     return (in + 1) / 2 * 2 * kPanel * weight_bytes(type);
   }
@@ -52,6 +55,7 @@ struct PackedShape {
     return output / kPanel * panel_step() + input / kSumBlock * kInt8BlockBytes;
   }
   /// Where weight (output, input) lies, counted in weights from the start; in int8, from its block.
+  /// Not of compact ones.
   int64_t index(int64_t output, int64_t input) const {
     const int64_t lane = output % kPanel, odd = input % 2;
     if (type == WeightType::kInt8) return input % kSumBlock * kPanel + lane;
@@ -75,6 +79,7 @@ struct LinearCall {
 
 /// The compilation of the kernels for one CPU path.
 struct LinearKernels {
+  bool compact;  ///< whether these take compact weights
   void (*run)(const PackedShape& shape, const LinearCall& call);
 
   /// For products in bfloat16: writes n numbers, rounded to bfloat16 (to nearest, ties to even), as

@@ -4,33 +4,14 @@
 #include <c10/util/Half.h>
 
 #include <algorithm>
+#include <bit>
+#include <vector>
 
 #include "lib/error.h"
 #include "models/cpu/int8_weights.h"
 
 namespace surprisal {
 namespace {
-
-WeightType weight_type(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kBFloat16:
-      return WeightType::kBfloat16;
-    case at::kHalf:
-      return WeightType::kFloat16;
-    case at::kFloat:
-      return WeightType::kFloat32;
-    case at::kChar:
-      return WeightType::kInt8;
-    default:
-      throw Error(ErrorCode::kUnsupported, std::string("weights of dtype ") + c10::toString(dtype) +
-                                               " have no CPU kernel; expected bfloat16, float16, "
-                                               "float32 or int8");
-  }
-}
-
-PackedShape packed_shape(int64_t out, int64_t in, at::ScalarType dtype) {
-  return {.in = in, .out = out, .type = weight_type(dtype)};
-}
 
 template <class T>
 void pack_rows(const PackedShape& shape, const void* weight, std::byte* to, int64_t begin,
@@ -43,6 +24,17 @@ void pack_rows(const PackedShape& shape, const void* weight, std::byte* to, int6
       column[input / 2 * 2 * kPanel + input % 2 * odd_step] = *from++;
     }
   }
+}
+
+/// @param begin  of a panel
+bool pack_compact_rows(const PackedShape& shape, const uint16_t* weight, std::byte* to,
+                       int64_t begin, int64_t end) {
+  for (; begin < end; begin += kPanel) {
+    std::byte* const panel = to + begin / kPanel * shape.panel_step();
+    const int64_t outputs = std::min(kPanel, end - begin);
+    if (!compact::pack(weight + begin * shape.in, outputs, shape.in, panel)) return false;
+  }
+  return true;
 }
 
 /// @param weight  [end - begin, in]
@@ -73,6 +65,15 @@ void unpack_int8(const PackedShape& shape, const std::byte* weights, int64_t out
   }
 }
 
+void unpack_compact(const PackedShape& shape, const std::byte* weights, int64_t output, float* to) {
+  std::vector<uint16_t> row(static_cast<size_t>(shape.in));
+  compact::unpack(weights + output / kPanel * shape.panel_step(), output % kPanel, shape.in,
+                  row.data());
+  std::transform(row.begin(), row.end(), to, [](uint16_t weight) {
+    return std::bit_cast<float>(static_cast<uint32_t>(weight) << 16);
+  });
+}
+
 template <class T>
 void unpack(const PackedShape& shape, const std::byte* weights, int64_t output, float* to) {
   const T* const column = reinterpret_cast<const T*>(weights) + shape.index(output, 0);
@@ -84,12 +85,29 @@ void unpack(const PackedShape& shape, const std::byte* weights, int64_t output, 
 
 }  // namespace
 
-int64_t PackedLinear::weight_bytes(int64_t out, int64_t in, at::ScalarType dtype) {
-  return packed_shape(out, in, dtype).bytes();
+WeightType PackedLinear::plain_type(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kBFloat16:
+      return WeightType::kBfloat16;
+    case at::kHalf:
+      return WeightType::kFloat16;
+    case at::kFloat:
+      return WeightType::kFloat32;
+    case at::kChar:
+      return WeightType::kInt8;
+    default:
+      throw Error(ErrorCode::kUnsupported, std::string("weights of dtype ") + c10::toString(dtype) +
+                                               " have no CPU kernel; expected bfloat16, float16, "
+                                               "float32 or int8");
+  }
 }
 
-int64_t PackedLinear::packed_bytes(int64_t out, int64_t in, at::ScalarType dtype) {
-  const PackedShape shape = packed_shape(out, in, dtype);
+int64_t PackedLinear::weight_bytes(int64_t out, int64_t in, WeightType type) {
+  return PackedShape{.in = in, .out = out, .type = type}.bytes();
+}
+
+int64_t PackedLinear::packed_bytes(int64_t out, int64_t in, WeightType type) {
+  const PackedShape shape{.in = in, .out = out, .type = type};
   return WeightArena::rounded(shape.bytes()) + WeightArena::rounded(shape.panels() * kPanel * 4);
 }
 
@@ -99,24 +117,26 @@ PackedLinear::PackedLinear(const PackedShape& shape, std::byte* weights, bool bi
   if (bias) bias_ = reinterpret_cast<float*>(arena.take(shape_.panels() * kPanel * 4));
 }
 
-PackedLinear::PackedLinear(int64_t out, int64_t in, at::ScalarType dtype, bool bias,
-                           WeightArena& arena, CpuPath path)
-    : PackedLinear(packed_shape(out, in, dtype), arena.take(packed_shape(out, in, dtype).bytes()),
+PackedLinear::PackedLinear(int64_t out, int64_t in, WeightType type, bool bias, WeightArena& arena,
+                           CpuPath path)
+    : PackedLinear({.in = in, .out = out, .type = type}, arena.take(weight_bytes(out, in, type)),
                    bias, arena, path) {}
 
 std::pair<PackedLinear, PackedLinear> PackedLinear::alternating(int64_t out, int64_t in,
-                                                                at::ScalarType dtype, bool bias,
+                                                                WeightType type, bool bias,
                                                                 WeightArena& arena, CpuPath path) {
-  PackedShape shape = packed_shape(out, in, dtype);
-  shape.matrices = 2;
+  const PackedShape shape{.in = in, .out = out, .type = type, .matrices = 2};
   std::byte* const weights = arena.take(2 * shape.bytes());
   return {PackedLinear(shape, weights, bias, arena, path),
           PackedLinear(shape, weights + shape.panel_bytes(), bias, arena, path)};
 }
 
-void PackedLinear::pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share) {
+bool PackedLinear::pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share) {
   const auto [begin, end] = outputs_of(share);
-  if (shape_.type == WeightType::kInt8) {
+  if (shape_.type == WeightType::kCompactBfloat16) {
+    const auto* const rows = static_cast<const uint16_t*>(weight.const_data_ptr());
+    if (!pack_compact_rows(shape_, rows, weights_, begin, end)) return false;
+  } else if (shape_.type == WeightType::kInt8) {
     const at::Tensor rows = weight.narrow(0, begin, end - begin).to(at::kFloat);
     pack_int8_rows(shape_, rows.const_data_ptr<float>(), weights_, begin, end);
   } else if (shape_.type == WeightType::kFloat32) {
@@ -124,10 +144,11 @@ void PackedLinear::pack(const at::Tensor& weight, const at::Tensor& bias, WorkSh
   } else {  // bfloat16 and float16 alike: sixteen bits that move unchanged
     pack_rows<uint16_t>(shape_, weight.const_data_ptr(), weights_, begin, end);
   }
-  if (bias_ == nullptr) return;
+  if (bias_ == nullptr) return true;
   const at::Tensor values = bias.to(at::kFloat).contiguous();
   std::copy(values.const_data_ptr<float>() + begin, values.const_data_ptr<float>() + end,
             bias_ + begin);
+  return true;
 }
 
 std::pair<int64_t, int64_t> PackedLinear::outputs_of_panels(Panels panels) const {
@@ -177,6 +198,8 @@ void PackedLinear::unpack_row(int64_t output, float* to) const {
   switch (shape_.type) {
     case WeightType::kBfloat16:
       return unpack<c10::BFloat16>(shape_, weights_, output, to);
+    case WeightType::kCompactBfloat16:
+      return unpack_compact(shape_, weights_, output, to);
     case WeightType::kFloat16:
       return unpack<c10::Half>(shape_, weights_, output, to);
     case WeightType::kFloat32:

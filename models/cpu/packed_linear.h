@@ -19,28 +19,31 @@ namespace surprisal {
 /// (in float32, with fused multiply-add) the CPU path.
 class PackedLinear {
  public:
+  /// The plain form of weights of a dtype.
+  /// @throws Error(kUnsupported) on a dtype other than bfloat16, float16, float32 and int8
+  static WeightType plain_type(at::ScalarType dtype);
+
   /// Bytes to plan for in the arena.
-  /// @throws Error(kUnsupported) on a dtype other than bfloat16, float16 and float32
-  static int64_t packed_bytes(int64_t out, int64_t in, at::ScalarType dtype);
+  static int64_t packed_bytes(int64_t out, int64_t in, WeightType type);
   /// Bytes of the weights among these.
-  static int64_t weight_bytes(int64_t out, int64_t in, at::ScalarType dtype);
+  static int64_t weight_bytes(int64_t out, int64_t in, WeightType type);
 
   /// Takes room in the arena, which must outlive this object; pack() fills it.
-  PackedLinear(int64_t out, int64_t in, at::ScalarType dtype, bool bias, WeightArena& arena,
+  PackedLinear(int64_t out, int64_t in, WeightType type, bool bias, WeightArena& arena,
                CpuPath path = cpu_path());
 
   /// Two matrices of one shape that are always multiplied together, piece by piece: their panels
   /// alternate in memory, so that it is read strictly forwards. Take the room of two.
-  static std::pair<PackedLinear, PackedLinear> alternating(int64_t out, int64_t in,
-                                                           at::ScalarType dtype, bool bias,
-                                                           WeightArena& arena,
+  static std::pair<PackedLinear, PackedLinear> alternating(int64_t out, int64_t in, WeightType type,
+                                                           bool bias, WeightArena& arena,
                                                            CpuPath path = cpu_path());
 
   /// Copies this share's outputs into place; the shares of all ranks make the whole.
   /// @param weight  [out, in] of the dtype given at construction (of any, where that is int8),
   ///                contiguous, on the CPU
   /// @param bias    [out], or undefined
-  void pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share = {});
+  /// @return false where the weights do not fit the compact form; all fit the plain ones
+  bool pack(const at::Tensor& weight, const at::Tensor& bias, WorkShare share = {});
 
   int64_t in_features() const { return shape_.in; }
   int64_t out_features() const { return shape_.out; }

@@ -5,8 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <optional>
 #include <utility>
+#include <vector>
 
+#include "lib/error.h"
 #include "models/cpu/vector_kernels.h"
 
 namespace surprisal {
@@ -26,15 +30,24 @@ void release_pages(const at::Tensor& tensor) {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
 }
 
-at::ScalarType packed_dtype(const Linear& part, bool int8) {
-  return int8 ? at::kChar : part.weight.scalar_type();
+WeightType plain_type(const Linear& part, bool int8) {
+  return PackedLinear::plain_type(int8 ? at::kChar : part.weight.scalar_type());
+}
+
+/// The forms to try, smallest first; all weights fit the last.
+std::vector<WeightType> forms(const Linear& part, bool int8, CpuPath path) {
+  const WeightType plain = plain_type(part, int8);
+  if (plain == WeightType::kBfloat16 && compact::takes(part.weight.size(1)) &&
+      linear_kernels(path).compact)
+    return {WeightType::kCompactBfloat16, plain};
+  return {plain};
 }
 
 int64_t arena_bytes(const ModelConfig& config, const LlamaWeights& weights, bool int8) {
   int64_t bytes = 0;
   for (const Linear* part : products(weights)) {
     bytes += PackedLinear::packed_bytes(part->weight.size(0), part->weight.size(1),
-                                        packed_dtype(*part, int8));
+                                        plain_type(*part, int8));
   }
   const int64_t norms = 2 * config.num_hidden_layers + 1;
   return bytes + norms * WeightArena::rounded(padded(config.hidden_size) * 4);
@@ -52,35 +65,53 @@ PackedLlama::PackedLlama(const ModelConfig& config, LlamaWeights weights, bool i
     part = {};
     return to;
   };
-  const auto pack = [&](PackedLinear& packed, Linear& part) {
+  const auto pack = [&](PackedLinear& packed, const Linear& part) {
     const at::Tensor weight = part.weight.contiguous();
     const int slices = static_cast<int>(weight.nbytes() / kSliceBytes) + 1;
-    for (int slice = 0; slice < slices; ++slice) {
+    std::atomic<bool> fits = true;
+    for (int slice = 0; slice < slices && fits; ++slice) {
       team.run([&](WorkShare share) {
         const WorkShare own = {slice * share.ranks + share.rank, slices * share.ranks};
-        packed.pack(weight, part.bias, own);
+        if (!packed.pack(weight, part.bias, own)) fits = false;
       });
       const auto [begin, end] = packed.outputs_of({slice, slices});
       release_pages(weight.narrow(0, begin, end - begin));
     }
-    part = {};
+    return fits.load();
+  };
+  // What make(form) returns, of the first form that the weights fit.
+  const auto smallest = [&](const Linear& part, const auto& make) {
+    const int64_t used = arena_.used();
+    for (const WeightType form : forms(part, int8, path)) {
+      if (auto packed = make(form)) return *std::move(packed);
+      arena_.give_back_to(used);
+    }
+    throw Error(ErrorCode::kInternal, "weights that fit no form");
   };
   const auto linear = [&](Linear& part) {
-    PackedLinear packed(part.weight.size(0), part.weight.size(1), packed_dtype(part, int8),
-                        part.bias.defined(), arena_, path);
-    pack(packed, part);
+    const auto make = [&](WeightType form) -> std::optional<PackedLinear> {
+      PackedLinear packed(part.weight.size(0), part.weight.size(1), form, part.bias.defined(),
+                          arena_, path);
+      return pack(packed, part) ? std::optional(packed) : std::nullopt;
+    };
+    const PackedLinear packed = smallest(part, make);
+    part = {};
     return packed;
   };
+  using Pair = std::pair<PackedLinear, PackedLinear>;
   const auto linears = [&](Linear& one, Linear& other) {
-    if (packed_dtype(one, int8) != packed_dtype(other, int8) ||
+    if (plain_type(one, int8) != plain_type(other, int8) ||
         one.bias.defined() != other.bias.defined()) {
-      return std::pair{linear(one), linear(other)};
+      return Pair{linear(one), linear(other)};
     }
-    auto packed =
-        PackedLinear::alternating(one.weight.size(0), one.weight.size(1), packed_dtype(one, int8),
-                                  one.bias.defined(), arena_, path);
-    pack(packed.first, one);
-    pack(packed.second, other);
+    const auto make = [&](WeightType form) -> std::optional<Pair> {
+      Pair packed = PackedLinear::alternating(one.weight.size(0), one.weight.size(1), form,
+                                              one.bias.defined(), arena_, path);
+      const bool fit = pack(packed.first, one) && pack(packed.second, other);
+      return fit ? std::optional(packed) : std::nullopt;
+    };
+    const Pair packed = smallest(one, make);
+    one = other = {};
     return packed;
   };
   const bool tied = weights.embed_tokens.is_same(weights.lm_head.weight);
@@ -105,7 +136,7 @@ int64_t PackedLlama::weight_bytes(const LlamaWeights& weights, bool int8) {
   int64_t bytes = 0;
   for (const Linear* part : products(weights)) {
     bytes += PackedLinear::weight_bytes(part->weight.size(0), part->weight.size(1),
-                                        packed_dtype(*part, int8));
+                                        plain_type(*part, int8));
   }
   return bytes;
 }

@@ -15,7 +15,8 @@
 namespace surprisal {
 
 /// A Llama's weights in the form the CPU kernels read, layer after layer in one mapping. The
-/// products keep the dtype they were stored in, or are rounded to int8; norms are float32.
+/// products keep the dtype they were stored in (bfloat16 in 12 bits wherever that loses nothing),
+/// or are rounded to int8; norms are float32.
 class PackedLlama {
  public:
   struct Layer {
@@ -31,7 +32,8 @@ class PackedLlama {
   PackedLlama(const ModelConfig& config, LlamaWeights weights, bool int8, CpuPath path,
               ThreadTeam& team);
 
-  /// Bytes of the products' weights in that form: what a pass of few rows reads.
+  /// Bytes of the products' weights, as stored or in int8: what a pass of few rows reads, or would
+  /// if they were not compact.
   static int64_t weight_bytes(const LlamaWeights& weights, bool int8);
 
   const Layer& layer(int64_t index) const { return layers_[static_cast<size_t>(index)]; }

@@ -38,4 +38,9 @@ std::byte* WeightArena::take(int64_t bytes) {
   return start;
 }
 
+void WeightArena::give_back_to(int64_t used) {
+  std::memset(base_ + used, 0, static_cast<size_t>(used_ - used));
+  used_ = used;
+}
+
 }  // namespace surprisal

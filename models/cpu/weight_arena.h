@@ -23,6 +23,9 @@ class WeightArena {
   /// The next `bytes` bytes, zero and aligned to a cache line; they live as long as the arena.
   /// @throws Error(kInternal) when the arena is exhausted
   std::byte* take(int64_t bytes);
+  int64_t used() const { return used_; }
+  /// Gives back what was taken since `used` bytes were in use.
+  void give_back_to(int64_t used);
 
  private:
   static constexpr int64_t kAlignment = 64;

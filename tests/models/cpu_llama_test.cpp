@@ -7,11 +7,15 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <thread>
 
 #include "lib/error.h"
+#include "lib/json.h"
 #include "models/llama.h"
+#include "tests/lib/temporary_folder.h"
 #include "tests/models/support.h"
 
 namespace surprisal {
@@ -176,6 +180,65 @@ TEST_P(CpuLlamaTest, Bfloat16IsNearerToFloat32ThanThePlainModel) {
   const double ours = (logits(rounding_) - expected).square().mean().item<double>();
   EXPECT_GT(ours, 0);
   EXPECT_LT(ours, (logits(plain) - expected).square().mean().item<double>());
+}
+
+// A model in bfloat16 whose products have inputs by the 32, so that its weights can be compact; but
+// one matrix alone and one of a pair hold all sizes, which that form does not fit.
+void write_wide_model(const std::filesystem::path& folder) {
+  constexpr int64_t kHidden = 64, kInner = 96, kQueries = 64, kKeys = 16, kVocabulary = 260;
+  const std::filesystem::path from = test::fixture_folder("llama");
+  Json config = Json::parse(std::ifstream(from / "config.json"));
+  config.update({{"hidden_size", kHidden},
+                 {"intermediate_size", kInner},
+                 {"num_attention_heads", 8},
+                 {"dtype", "bfloat16"}});
+  std::ofstream(folder / "config.json") << config;
+  const std::map<std::string, std::vector<int64_t>> shapes = {
+      {"q_proj", {kQueries, kHidden}},    {"k_proj", {kKeys, kHidden}},
+      {"v_proj", {kKeys, kHidden}},       {"o_proj", {kHidden, kQueries}},
+      {"gate_proj", {kInner, kHidden}},   {"up_proj", {kInner, kHidden}},
+      {"down_proj", {kHidden, kInner}},   {"embed_tokens", {kVocabulary, kHidden}},
+      {"lm_head", {kVocabulary, kHidden}}};
+  auto tensors = test::read_raw((from / "model.safetensors").string());
+  for (auto& [name, tensor] : tensors) {
+    at::Tensor values = at::ones({kHidden});  // of a norm
+    for (const auto& [part, shape] : shapes) {
+      if (name.find(part) == std::string::npos) continue;
+      const bool bias = name.ends_with("bias");
+      values = at::randn(bias ? at::IntArrayRef(shape).slice(0, 1) : at::IntArrayRef(shape)) * 0.2;
+      if (name.ends_with("0.self_attn.o_proj.weight") || name.ends_with("1.mlp.up_proj.weight"))
+        values *= at::exp2(at::randint(-60, 1, shape));
+    }
+    values = values.to(at::kBFloat16).contiguous();
+    tensor = {"BF16", values.sizes().vec(),
+              std::string(static_cast<const char*>(values.const_data_ptr()), values.nbytes())};
+  }
+  test::write_raw((folder / "model.safetensors").string(), tensors);
+}
+
+TEST(CpuLlama, CompactWeightsAndThoseThatDoNotFitEqualThePlainModel) {
+  const test::TemporaryFolder folder;
+  at::manual_seed(8);
+  write_wide_model(folder.path());
+  const std::string path = folder.path();
+  const ModelConfig config = load_model_config(path);
+  const Llama plain(path, config, at::kFloat, at::kCPU);
+  std::mt19937 generator(4);
+  const std::vector<TokenId> tokens = random_tokens(generator, config.vocab_size, 90);
+  Session reference(plain);
+  const at::Tensor expected = reference.logits(reference.create(), tokens);
+  for (const CpuPath cpu : available_cpu_paths()) {
+    for (const int threads : {1, 3}) {
+      const Threads some(threads);
+      const CpuLlama model(path, config, at::kFloat, cpu);
+      Session session(model);
+      for (const size_t chunk : {0, 1}) {
+        const at::Tensor logits = session.logits(session.create(), tokens, chunk);
+        EXPECT_LT(test::max_difference(logits, expected), kTolerance) << cpu_path_name(cpu);
+      }
+    }
+    expect_the_same_bits_however_cut_up(CpuLlama(path, config, at::kBFloat16, cpu));
+  }
 }
 
 TEST(CpuLlama, ConcurrentPassesTakeTurns) {

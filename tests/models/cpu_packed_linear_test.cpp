@@ -14,19 +14,35 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kUntouched = -12345.0f;
 
+at::ScalarType dtype_of(WeightType type) {
+  switch (type) {
+    case WeightType::kBfloat16:
+    case WeightType::kCompactBfloat16:
+      return at::kBFloat16;
+    case WeightType::kFloat16:
+      return at::kHalf;
+    case WeightType::kFloat32:
+      return at::kFloat;
+    case WeightType::kInt8:
+      return at::kChar;
+  }
+  return at::kFloat;
+}
+
 struct Layer {
   at::Tensor weight, bias;
   WeightArena arena;
   PackedLinear packed;
-  Layer(at::Tensor w, at::Tensor b, CpuPath path) : Layer(w, b, path, w.scalar_type()) {}
-  Layer(at::Tensor w, at::Tensor b, CpuPath path, at::ScalarType dtype)
-      : weight(dtype == at::kChar ? w : w.to(dtype)),
+  Layer(at::Tensor w, at::Tensor b, CpuPath path)
+      : Layer(w, b, path, PackedLinear::plain_type(w.scalar_type())) {}
+  Layer(at::Tensor w, at::Tensor b, CpuPath path, WeightType type)
+      : weight(type == WeightType::kInt8 ? w : w.to(dtype_of(type))),
         bias(std::move(b)),
-        arena(PackedLinear::packed_bytes(weight.size(0), weight.size(1), dtype)),
-        packed(weight.size(0), weight.size(1), dtype, bias.defined(), arena, path) {
+        arena(PackedLinear::packed_bytes(weight.size(0), weight.size(1), type)),
+        packed(weight.size(0), weight.size(1), type, bias.defined(), arena, path) {
     // In shares out of order, as threads may do.
-    packed.pack(weight, bias, {1, 2});
-    packed.pack(weight, bias, {0, 2});
+    EXPECT_TRUE(packed.pack(weight, bias, {1, 2}));
+    EXPECT_TRUE(packed.pack(weight, bias, {0, 2}));
   }
 };
 
@@ -61,8 +77,8 @@ at::Tensor integer_weights(int64_t out, int64_t in) {
 }
 
 // What a layer's weights are once stored. In int8: 127ths of a block's largest one.
-at::Tensor as_stored(const at::Tensor& weight, at::ScalarType dtype) {
-  if (dtype != at::kChar) return weight.to(dtype).to(at::kFloat);
+at::Tensor as_stored(const at::Tensor& weight, WeightType type) {
+  if (type != WeightType::kInt8) return weight.to(dtype_of(type)).to(at::kFloat);
   const int64_t out = weight.size(0), in = weight.size(1);
   const int64_t blocks = (in + kSumBlock - 1) / kSumBlock;
   const at::Tensor wide = at::zeros({out, blocks * kSumBlock});
@@ -76,14 +92,19 @@ at::Tensor as_stored(const at::Tensor& weight, at::ScalarType dtype) {
   return (at::round(parts / scale).nan_to_num() * scale).view({out, -1}).narrow(1, 0, in);
 }
 
-class PackedLinearTest : public testing::TestWithParam<std::tuple<CpuPath, at::ScalarType>> {
+class PackedLinearTest : public testing::TestWithParam<std::tuple<CpuPath, WeightType>> {
  protected:
   void SetUp() override {
     at::manual_seed(1);
     at::set_num_threads(1);  // the oracle's products are too small to share
   }
   CpuPath path() const { return std::get<0>(GetParam()); }
-  at::ScalarType dtype() const { return std::get<1>(GetParam()); }
+  WeightType type() const { return std::get<1>(GetParam()); }
+  bool compact() const { return type() == WeightType::kCompactBfloat16; }
+  // As many inputs, or the next number that the form takes.
+  int64_t inputs(int64_t in) const {
+    return compact() ? (in + kSumBlock - 1) / kSumBlock * kSumBlock : in;
+  }
 };
 
 // Small integers make every sum exact in float32, so that a missing, doubled or misplaced product
@@ -92,10 +113,11 @@ TEST_P(PackedLinearTest, IsExactOnIntegersOfAwkwardShapes) {
   const std::vector<std::pair<int64_t, int64_t>> shapes = {
       {1, 1},    {2, 1},    {15, 2},   {16, 3},    {17, 64},  {31, 5},
       {33, 767}, {64, 768}, {47, 769}, {96, 1537}, {100, 576}};
-  for (const auto& [out, in] : shapes) {
+  for (const auto& [out, of] : shapes) {
+    const int64_t in = inputs(of);
     const at::Tensor weight = integer_weights(out, in), bias = integers({out});
-    const Layer plain(weight, {}, path(), dtype());
-    const Layer biased(weight, bias, path(), dtype());
+    const Layer plain(weight, {}, path(), type());
+    const Layer biased(weight, bias, path(), type());
     for (const int64_t rows : {0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 37, 70}) {
       SCOPED_TRACE(testing::Message() << "out " << out << " in " << in << " rows " << rows);
       const at::Tensor x = integers({rows, in}), before = integers({rows, out});
@@ -108,8 +130,8 @@ TEST_P(PackedLinearTest, IsExactOnIntegersOfAwkwardShapes) {
 }
 
 TEST_P(PackedLinearTest, ManyRowsCrossTheRowBlocks) {
-  const at::Tensor weight = integer_weights(40, 70), x = integers({401, 70});
-  const Layer layer(weight, {}, path(), dtype());
+  const at::Tensor weight = integer_weights(40, inputs(70)), x = integers({401, inputs(70)});
+  const Layer layer(weight, {}, path(), type());
   EXPECT_TRUE(forward(layer.packed, x).equal(at::matmul(x, weight.t())));
 }
 
@@ -118,15 +140,15 @@ constexpr double kTolerance = 2e-4;
 
 TEST_P(PackedLinearTest, AgreesWithDoublePrecision) {
   const at::Tensor weight = at::randn({130, 1536}), x = at::randn({9, 1536});
-  const Layer layer(weight, {}, path(), dtype());
-  const at::Tensor stored = as_stored(weight, dtype());
+  const Layer layer(weight, {}, path(), type());
+  const at::Tensor stored = as_stored(weight, type());
   const at::Tensor expected = at::matmul(x.to(at::kDouble), stored.to(at::kDouble).t());
   EXPECT_LT((forward(layer.packed, x) - expected).abs().max().item<double>(), kTolerance);
 }
 
 TEST_P(PackedLinearTest, RowsHaveTheSameBitsInAnyCompany) {
   const at::Tensor weight = at::randn({77, 1600}), x = at::randn({70, 1600});
-  const Layer layer(weight, at::randn({77}), path(), dtype());
+  const Layer layer(weight, at::randn({77}), path(), type());
   const at::Tensor together = forward(layer.packed, x);
   for (int64_t rows = 1; rows <= 70; ++rows) {
     const at::Tensor part = x.narrow(0, 70 - rows, rows);
@@ -137,9 +159,10 @@ TEST_P(PackedLinearTest, RowsHaveTheSameBitsInAnyCompany) {
 }
 
 TEST_P(PackedLinearTest, UnpacksRows) {
-  const at::Tensor weight = at::randn({45, 33});
-  const Layer layer(weight, {}, path(), dtype());
-  const at::Tensor stored = as_stored(weight, dtype()), row = at::empty({33});
+  const int64_t in = inputs(33);
+  const at::Tensor weight = at::randn({45, in});
+  const Layer layer(weight, {}, path(), type());
+  const at::Tensor stored = as_stored(weight, type()), row = at::empty({in});
   for (int64_t i = 0; i < 45; ++i) {
     layer.packed.unpack_row(i, row.mutable_data_ptr<float>());
     EXPECT_TRUE(row.equal(stored[i]));
@@ -147,13 +170,14 @@ TEST_P(PackedLinearTest, UnpacksRows) {
 }
 
 TEST_P(PackedLinearTest, MatricesThatAlternateKeepTheirBits) {
-  for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{{5, 3}, {100, 71}}) {
-    const Layer plain[] = {{at::randn({out, in}), at::randn({out}), path(), dtype()},
-                           {at::randn({out, in}), at::randn({out}), path(), dtype()}};
-    WeightArena arena(2 * PackedLinear::packed_bytes(out, in, dtype()));
-    auto [one, other] = PackedLinear::alternating(out, in, dtype(), true, arena, path());
-    one.pack(plain[0].weight, plain[0].bias);
-    other.pack(plain[1].weight, plain[1].bias);
+  for (const auto& [out, of] : std::vector<std::pair<int64_t, int64_t>>{{5, 3}, {100, 71}}) {
+    const int64_t in = inputs(of);
+    const Layer plain[] = {{at::randn({out, in}), at::randn({out}), path(), type()},
+                           {at::randn({out, in}), at::randn({out}), path(), type()}};
+    WeightArena arena(2 * PackedLinear::packed_bytes(out, in, type()));
+    auto [one, other] = PackedLinear::alternating(out, in, type(), true, arena, path());
+    EXPECT_TRUE(one.pack(plain[0].weight, plain[0].bias));
+    EXPECT_TRUE(other.pack(plain[1].weight, plain[1].bias));
     for (const int64_t rows : {1, 2, 30}) {
       const at::Tensor x = at::randn({rows, in});
       EXPECT_TRUE(forward(one, x).equal(forward(plain[0].packed, x)));
@@ -163,7 +187,7 @@ TEST_P(PackedLinearTest, MatricesThatAlternateKeepTheirBits) {
 }
 
 TEST_P(PackedLinearTest, SharesCoverTheOutputs) {
-  const Layer layer(at::zeros({100, 2}), {}, path(), dtype());
+  const Layer layer(at::zeros({100, inputs(2)}), {}, path(), type());
   int64_t next = 0;
   for (int rank = 0; rank < 3; ++rank) {
     const auto [begin, end] = layer.packed.outputs_of({rank, 3});
@@ -174,9 +198,10 @@ TEST_P(PackedLinearTest, SharesCoverTheOutputs) {
 }
 
 TEST_P(PackedLinearTest, PiecesAreTheWholeToTheBit) {
-  for (const auto& [out, in] :
+  for (const auto& [out, of] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 3}, {32, 9}, {100, 70}}) {
-    const Layer layer(at::randn({out, in}), at::randn({out}), path(), dtype());
+    const int64_t in = inputs(of);
+    const Layer layer(at::randn({out, in}), at::randn({out}), path(), type());
     const at::Tensor x = at::randn({14, in}), y = at::full({14, out}, kUntouched);
     int64_t next = 0;
     for (int64_t piece = 0; piece < layer.packed.pieces(); ++piece) {
@@ -192,23 +217,34 @@ TEST_P(PackedLinearTest, PiecesAreTheWholeToTheBit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, PackedLinearTest,
-                         testing::Combine(testing::ValuesIn(available_cpu_paths()),
-                                          testing::Values(at::kBFloat16, at::kHalf, at::kFloat,
-                                                          at::kChar)),
+std::vector<std::tuple<CpuPath, WeightType>> paths_and_forms() {
+  std::vector<std::tuple<CpuPath, WeightType>> all;
+  for (const CpuPath path : available_cpu_paths()) {
+    for (const WeightType type : {WeightType::kBfloat16, WeightType::kCompactBfloat16,
+                                  WeightType::kFloat16, WeightType::kFloat32, WeightType::kInt8}) {
+      if (type != WeightType::kCompactBfloat16 || linear_kernels(path).compact)
+        all.emplace_back(path, type);
+    }
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(, PackedLinearTest, testing::ValuesIn(paths_and_forms()),
                          [](const auto& test) {
-                           return std::string(cpu_path_name(std::get<0>(test.param))) + "_" +
-                                  c10::toString(std::get<1>(test.param));
+                           const WeightType type = std::get<1>(test.param);
+                           return std::string(cpu_path_name(std::get<0>(test.param))) +
+                                  (type == WeightType::kCompactBfloat16 ? "_Compact" : "_") +
+                                  c10::toString(dtype_of(type));
                          });
 
 TEST(PackedLinear, PathsWithFusedMultiplyAddGiveTheSameBits) {
   at::manual_seed(2);
   const at::Tensor weight = at::randn({50, 777}), x = at::randn({7, 777});
-  for (const at::ScalarType dtype : {at::kBFloat16, at::kChar}) {
+  for (const WeightType type : {WeightType::kBfloat16, WeightType::kInt8}) {
     at::Tensor first;
     for (const CpuPath path : available_cpu_paths()) {
       if (path == CpuPath::kPortable) continue;
-      const Layer layer(weight, {}, path, dtype);
+      const Layer layer(weight, {}, path, type);
       const at::Tensor y = forward(layer.packed, x);
       if (!first.defined()) first = y;
       EXPECT_TRUE(y.equal(first)) << cpu_path_name(path);
@@ -223,7 +259,7 @@ TEST(Int8Weights, ZerosAndNumbersThatAreNone) {
   weight[7][66] = std::numeric_limits<float>::infinity();
   weight[8][2] = kNan;
   for (const CpuPath path : available_cpu_paths()) {
-    const Layer layer(weight, {}, path, at::kChar);
+    const Layer layer(weight, {}, path, WeightType::kInt8);
     const at::Tensor bad = forward(layer.packed, x).isnan().all(0);
     for (int64_t i = 0; i < 40; ++i) EXPECT_EQ(bad[i].item<bool>(), i == 7 || i == 8) << i;
     const at::Tensor row = at::empty({70});
@@ -235,7 +271,7 @@ TEST(Int8Weights, ZerosAndNumbersThatAreNone) {
 TEST(Int8Weights, LieWithinHalfAStepOfTheOriginal) {
   at::manual_seed(4);
   const at::Tensor weight = at::randn({33, 640}) * at::logspace(-30, 30, 33).unsqueeze(1);
-  const Layer layer(weight, {}, cpu_path(), at::kChar);
+  const Layer layer(weight, {}, cpu_path(), WeightType::kInt8);
   const at::Tensor row = at::empty({640});
   for (int64_t i = 0; i < 33; ++i) {
     layer.packed.unpack_row(i, row.mutable_data_ptr<float>());
@@ -353,8 +389,85 @@ TEST_P(RoundedProductsTest, RowsHaveTheSameBitsInAnyCompany) {
 INSTANTIATE_TEST_SUITE_P(, RoundedProductsTest, testing::ValuesIn(available_cpu_paths()),
                          [](const auto& test) { return std::string(cpu_path_name(test.param)); });
 
+// Weights of a trained matrix' kind, with a few of any other size, zeros, and numbers that are
+// none.
+at::Tensor weights_with_patches(int64_t out, int64_t in) {
+  const at::Tensor weight = (at::randn({out, in}) * 0.05).to(at::kBFloat16);
+  const at::Tensor bits = weight.view(at::kShort);
+  // Several in one unit, in the first and the last of all.
+  for (const int64_t column : {0, 1, 2, 3}) bits[0][column] = 0x0180 + column;
+  for (const int64_t column : {1, 2}) bits[std::min<int64_t>(out, 32) - 1][in - column] = 0x7e01;
+  for (int64_t i = 0; i < out * in / 1500; ++i) {
+    const int64_t value = at::randint(0x100, 0x7e00, {1}).item<int64_t>();
+    bits[at::randint(out, {1}).item<int64_t>()][at::randint(in, {1}).item<int64_t>()] = value;
+  }
+  return weight;
+}
+
+// To the bit: the compact form changes how weights are stored and nothing else.
+TEST_P(RoundedProductsTest, CompactWeightsGiveTheBitsOfPlainOnes) {
+  if (!linear_kernels(GetParam()).compact) return;
+  for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 32}, {32, 64}, {37, 96}, {100, 576}, {64, 1536}, {33, 1568}, {40, 3200}}) {
+    const at::Tensor weight = weights_with_patches(out, in), bias = at::randn({out});
+    const Layer plain(weight, bias, GetParam());
+    const Layer compact(weight, bias, GetParam(), WeightType::kCompactBfloat16);
+    for (const int64_t rows : {1, 2, 3, 4, 5, 8, 10, 11, 12, 13, 16, 17, 20, 32, 33, 70, 200}) {
+      SCOPED_TRACE(testing::Message() << "out " << out << " in " << in << " rows " << rows);
+      const at::Tensor x = at::randn({rows, in}) * 1e-30, before = at::randn({rows, out});
+      EXPECT_TRUE(forward(compact.packed, x, 2).equal(forward(plain.packed, x)));
+      EXPECT_TRUE(product(compact, x, 2, before).equal(product(plain, x, 1, before)));
+    }
+  }
+}
+
+TEST(CompactWeights, KeepAllNumbersAndThoseThatAreNone) {
+  at::manual_seed(5);
+  for (const auto& [out, in] : std::vector<std::pair<int64_t, int64_t>>{{1, 32}, {45, 320}}) {
+    const at::Tensor weight = weights_with_patches(out, in), bits = weight.view(at::kShort);
+    for (const int64_t special : {0x7f80, 0xff80, 0x7fc0, 0xffc1, 0x0000, 0x8000, 0x0001, 0x807f})
+      bits[out - 1][at::randint(in, {1}).item<int64_t>()] = static_cast<int16_t>(special);
+    const Layer layer(weight, {}, cpu_path(), WeightType::kCompactBfloat16);
+    const at::Tensor row = at::empty({in});
+    for (int64_t i = 0; i < out; ++i) {
+      layer.packed.unpack_row(i, row.mutable_data_ptr<float>());
+      EXPECT_TRUE(row.view(at::kInt).bitwise_right_shift(16).to(at::kShort).equal(bits[i])) << i;
+    }
+  }
+}
+
+TEST(CompactWeights, TakeThreeQuartersOfTheMemory) {
+  for (const int64_t in : {576, 1536, 4096}) {
+    const auto plain = PackedLinear::weight_bytes(320, in, WeightType::kBfloat16);
+    const auto compact = PackedLinear::weight_bytes(320, in, WeightType::kCompactBfloat16);
+    EXPECT_LT(static_cast<double>(compact), 0.756 * static_cast<double>(plain));
+  }
+}
+
+// What has all sizes has no frequent ones.
+TEST(CompactWeights, RefuseWhatDoesNotFit) {
+  const at::Tensor weight = at::randint(-32768, 32768, {64, 64}).to(at::kShort).view(at::kBFloat16);
+  WeightArena arena(PackedLinear::packed_bytes(64, 64, WeightType::kCompactBfloat16));
+  PackedLinear packed(64, 64, WeightType::kCompactBfloat16, false, arena);
+  EXPECT_FALSE(packed.pack(weight, {}));
+  EXPECT_TRUE(compact::takes(64));
+  EXPECT_FALSE(compact::takes(48));
+  EXPECT_FALSE(compact::takes(int64_t{1} << 18));
+}
+
+TEST(WeightArena, GivesZerosAgainForWhatWasGivenBack) {
+  WeightArena arena(4096);
+  arena.take(64);
+  const int64_t used = arena.used();
+  std::byte* const first = arena.take(128);
+  std::fill_n(first, 128, std::byte{7});
+  arena.give_back_to(used);
+  EXPECT_EQ(arena.take(256), first);
+  EXPECT_TRUE(std::all_of(first, first + 256, [](std::byte b) { return b == std::byte{0}; }));
+}
+
 TEST(PackedLinear, RefusesOtherDtypes) {
-  EXPECT_THROW(PackedLinear::packed_bytes(2, 2, at::kDouble), Error);
+  EXPECT_THROW(PackedLinear::plain_type(at::kDouble), Error);
 }
 
 }  // namespace

@@ -30,8 +30,11 @@ struct Shape {
   const char* name;
   int64_t out, in;
 };
-constexpr Shape kShapes[] = {
-    {"q", 576, 576}, {"gate", 1536, 576}, {"down", 576, 1536}, {"head", 49152, 576}};
+constexpr Shape kShapes[] = {{"small", 128, 576},
+                             {"q", 576, 576},
+                             {"gate", 1536, 576},
+                             {"down", 576, 1536},
+                             {"head", 49152, 576}};
 
 void set_counters(benchmark::State& state, double bytes, double flops) {
   using benchmark::Counter;
@@ -39,25 +42,52 @@ void set_counters(benchmark::State& state, double bytes, double flops) {
   state.counters["flops"] = Counter(flops, Counter::kIsIterationInvariantRate);
 }
 
-void packed_linear(benchmark::State& state, Shape shape, CpuPath path, at::ScalarType dtype) {
+// What weights are stored as, and whether products are in bfloat16.
+struct Form {
+  const char* name;
+  at::ScalarType dtype;
+  WeightType type;
+  bool rounded = false;
+};
+constexpr Form kForms[] = {
+    {"float", at::kFloat, WeightType::kFloat32},
+    {"half", at::kHalf, WeightType::kFloat16},
+    {"bfloat16", at::kBFloat16, WeightType::kBfloat16},
+    {"compact", at::kBFloat16, WeightType::kCompactBfloat16},
+    {"bfloat16_rounded", at::kBFloat16, WeightType::kBfloat16, true},
+    {"compact_rounded", at::kBFloat16, WeightType::kCompactBfloat16, true},
+};
+
+void packed_linear(benchmark::State& state, Shape shape, CpuPath path, Form form) {
   const int64_t rows = state.range(0);
-  const at::Tensor weight = at::randn({shape.out, shape.in}).to(dtype);
-  const int64_t bytes = PackedLinear::packed_bytes(shape.out, shape.in, dtype);
+  const at::Tensor weight = (at::randn({shape.out, shape.in}) * 0.02).to(form.dtype);
+  const int64_t bytes = PackedLinear::packed_bytes(shape.out, shape.in, form.type);
   const int64_t copies = std::max<int64_t>(1, kWorkingSet / bytes);
   WeightArena arena(copies * bytes);
   std::deque<PackedLinear> layers;
-  for (int64_t i = 0; i < copies; ++i)
-    layers.emplace_back(shape.out, shape.in, dtype, false, arena, path).pack(weight, {});
-  const at::Tensor x = at::randn({rows, shape.in + 16}), y = at::empty({rows, shape.out});
+  for (int64_t i = 0; i < copies; ++i) {
+    layers.emplace_back(shape.out, shape.in, form.type, false, arena, path);
+    if (!layers.back().pack(weight, {})) return state.SkipWithError("weights do not fit the form");
+  }
+  at::Tensor x = at::randn({rows, shape.in + 16});
+  const at::Tensor y = at::empty({rows, shape.out});
+  if (form.rounded) {
+    const at::Tensor values = x.clone();
+    for (int64_t i = 0; i < rows; ++i) {
+      linear_kernels(path).round(values.const_data_ptr<float>() + i * x.size(1), shape.in,
+                                 x.mutable_data_ptr<float>() + i * x.size(1));
+    }
+  }
   for (auto _ : state) {
     for (const PackedLinear& layer : layers) {
-      layer.forward({x.const_data_ptr<float>(), x.size(1)}, rows,
+      layer.forward({x.const_data_ptr<float>(), x.size(1), form.rounded}, rows,
                     {y.mutable_data_ptr<float>(), y.size(1)});
     }
   }
-  set_counters(state,
-               static_cast<double>(copies * PackedLinear::weight_bytes(shape.out, shape.in, dtype)),
-               static_cast<double>(2 * copies * shape.out * shape.in * rows));
+  set_counters(
+      state,
+      static_cast<double>(copies * PackedLinear::weight_bytes(shape.out, shape.in, form.type)),
+      static_cast<double>(2 * copies * shape.out * shape.in * rows));
 }
 
 void at_linear(benchmark::State& state, Shape shape, at::ScalarType dtype) {
@@ -184,14 +214,17 @@ void register_all() {
     }
   }
   for (const Shape& shape : kShapes) {
-    for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
-      const std::string name = std::string(shape.name) + "/" + c10::toString(dtype);
+    for (const Form& form : kForms) {
+      const std::string name = std::string(shape.name) + "/" + form.name;
       for (const CpuPath path : available_cpu_paths()) {
         if (path == CpuPath::kPortable) continue;
         rows(benchmark::RegisterBenchmark(
             ("linear/" + std::string(cpu_path_name(path)) + "/" + name).c_str(), packed_linear,
-            shape, path, dtype));
+            shape, path, form));
       }
+    }
+    for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
+      const std::string name = std::string(shape.name) + "/" + c10::toString(dtype);
       rows(benchmark::RegisterBenchmark(("linear/aten/" + name).c_str(), at_linear, shape, dtype));
     }
   }
