@@ -147,7 +147,7 @@ struct Part {
   float* sums;  // [R][kPanel]
   bool first;   // sets the sums, instead of adding to them
   const std::byte* fetch;
-  int64_t fetch_step;  // bytes to ask for with each pair
+  int64_t fetch_step;  // bytes to ask for with each pair, at most a line
 };
 template <class Source, int R>
 void add_tile(Source& source, const Part& part) {
@@ -162,7 +162,7 @@ void add_tile(Source& source, const Part& part) {
   const std::byte* fetch = part.fetch;
   const int64_t fetch_step = Source::kPairs * part.fetch_step, stride = part.stride;
   for (const float *x = part.x, *const end = x + part.pairs; x < end; x += Source::kPairs) {
-    prefetch_for<false, Source>(fetch);
+    for (int i = 0; i < Source::kPairs; ++i) prefetch_to_l2(fetch + i * kLineBytes);
     fetch += fetch_step;
     multiply_add(acc, from, x, stride);
   }

@@ -137,9 +137,8 @@ constexpr int64_t kVectorBytes = Weight::kPairBytes / Weight::kPairRows / kPanel
 template <class Weight>
 struct Stored {
   static constexpr int64_t kPairs = 1, kBytes = kBlockBytes<Weight>;
-  static constexpr bool kWide = false;  // all vectors of a panel, whatever the rows
-  const std::byte* block;               // of kSumBlock inputs
-  int64_t offset;                       // of the first vector
+  const std::byte* block;  // of kSumBlock inputs
+  int64_t offset;          // of the first vector
   const std::byte* pair;
 
   Stored(const std::byte* first_block, int64_t first_vector)
@@ -169,7 +168,6 @@ struct Stored {
 struct Compact {
   static constexpr int64_t kPairs = 2;
   static constexpr int64_t kBytes = kSumBlock / compact::kUnitInputs * compact::kUnitBytes;
-  static constexpr bool kWide = true;
   compact::UnitReader units;
 
   explicit Compact(const compact::UnitReader& from) : units(from) {}
@@ -306,21 +304,18 @@ struct Pass {
   float* sums;
   bool first;  // inputs
 };
-template <class Source, int R>
-void run_tile(Source& source, const Pass& pass) {
-  Source from = source;
-  sum_tile<R, Source::kWide ? kPanelVectors : vectors_of_tile(R)>(
-      from, pass.ahead, pass.x, pass.x_stride, pass.inputs, pass.sums, pass.first);
-  source = from;
+// Functions for 1 to kMaxRows rows. (Arguments one by one: most of them stay in registers.)
+template <class Weight, int R>
+void stored_tile(const std::byte* weights, int vector, Ahead ahead, const float* x,
+                 int64_t x_stride, int64_t inputs, float* sums, bool first) {
+  Stored<Weight> source(weights, vector * kVectorBytes<Weight>);
+  sum_tile<R, vectors_of_tile(R)>(source, ahead, x, x_stride, inputs, sums, first);
 }
-template <class Source>
-void run_pass(Source& source, const Pass& pass) {
-  static constexpr auto kTiles = []<size_t... R>(std::index_sequence<R...>) {
-    return std::array{run_tile<Source, R + 1>...};
-  }
-  (std::make_index_sequence<kMaxRows>());
-  kTiles[static_cast<size_t>(pass.rows - 1)](source, pass);
+template <class Weight>
+constexpr auto kStoredTiles = []<size_t... R>(std::index_sequence<R...>) {
+  return std::array{stored_tile<Weight, R + 1>...};
 }
+(std::make_index_sequence<kMaxRows>());
 
 template <class Weight>
 class StoredPanel {
@@ -328,9 +323,9 @@ class StoredPanel {
   StoredPanel(const std::byte* panel, int64_t /*in*/) : at_(panel) {}
   static int64_t header_bytes(int64_t /*in*/) { return 0; }
   static constexpr int64_t kBytes = kBlockBytes<Weight>;
-  void run(const Pass& pass) const {
-    Stored<Weight> source(at_, pass.vector * kVectorBytes<Weight>);
-    run_pass(source, pass);
+  HWY_INLINE void run(const Pass& pass) const {
+    kStoredTiles<Weight>[static_cast<size_t>(pass.rows - 1)](
+        at_, pass.vector, pass.ahead, pass.x, pass.x_stride, pass.inputs, pass.sums, pass.first);
   }
   void advance(int64_t blocks) { at_ += blocks * kBytes; }
 
@@ -339,6 +334,19 @@ class StoredPanel {
 };
 
 #if SURPRISAL_COMPACT
+template <class Source, int R>
+void compact_tile(Source& source, const Pass& pass) {
+  Source from = source;
+  sum_tile<R, kPanelVectors>(from, pass.ahead, pass.x, pass.x_stride, pass.inputs, pass.sums,
+                             pass.first);
+  source = from;
+}
+template <class Source>
+constexpr auto kCompactTiles = []<size_t... R>(std::index_sequence<R...>) {
+  return std::array{compact_tile<Source, R + 1>...};
+}
+(std::make_index_sequence<kMaxRows>());
+
 class CompactPanel {
  public:
   CompactPanel(const std::byte* panel, int64_t in) : units_(panel, in) {}
@@ -346,13 +354,14 @@ class CompactPanel {
   static constexpr int64_t kBytes = Compact::kBytes;
   void run(const Pass& pass) {
     if (pass.number > 0) return StoredPanel<Bfloat16>(decoded_, 0).run(pass);
+    const auto tile = static_cast<size_t>(pass.rows - 1);
     if (pass.of == 1) {
       Compact source(units_);
-      run_pass(source, pass);
+      kCompactTiles<Compact>[tile](source, pass);
       units_ = source.units;
     } else {
       Decoded source(Compact(units_), decoded_);
-      run_pass(source, pass);
+      kCompactTiles<Decoded>[tile](source, pass);
       units_ = source.units;
     }
   }

@@ -375,14 +375,18 @@ TEST_P(RoundedProductsTest, AgreeWithDoublePrecision) {
   EXPECT_LT((product(layer, x) - expected).abs().max().item<double>(), kTolerance);
 }
 
+// Also where products are subnormal, or as large as numbers get.
 TEST_P(RoundedProductsTest, RowsHaveTheSameBitsInAnyCompany) {
-  const at::Tensor weight = at::randn({77, 1600}).to(at::kBFloat16), x = at::randn({70, 1600});
-  const Layer layer(weight, at::randn({77}), GetParam());
-  const at::Tensor together = product(layer, x);
-  for (int64_t rows = 1; rows <= 70; ++rows) {
-    EXPECT_TRUE(product(layer, x.narrow(0, 70 - rows, rows), static_cast<int>(rows % 3) + 1)
-                    .equal(together.narrow(0, 70 - rows, rows)))
-        << rows;
+  const at::Tensor weight = at::randn({77, 1600}).to(at::kBFloat16);
+  for (const float scale : {1.0f, 1e-38f, 1e-20f, 1e36f}) {
+    const at::Tensor x = at::randn({70, 1600}) * scale;
+    const Layer layer(weight, at::randn({77}) * scale, GetParam());
+    const at::Tensor together = product(layer, x);
+    for (int64_t rows = 1; rows <= 70; rows += scale == 1 || rows < 8 ? 1 : 9) {
+      EXPECT_TRUE(product(layer, x.narrow(0, 70 - rows, rows), static_cast<int>(rows % 3) + 1)
+                      .equal(together.narrow(0, 70 - rows, rows)))
+          << rows << " of size " << scale;
+    }
   }
 }
 
