@@ -71,7 +71,8 @@ struct Panel {
 
 /// Writes a panel. What products of outputs beyond `outputs` give is of no use.
 /// @param weights  [outputs, in] in bfloat16
-/// @return false where more weights than there is room for need a patch: the panel is not written
+/// @return false where more weights than there is room for need a patch; the panel is of no use
+/// then
 bool pack(const uint16_t* weights, int64_t outputs, int64_t in, std::byte* panel);
 
 /// One output's weights in bfloat16.  @param to  [in]

@@ -51,13 +51,19 @@ void silu_multiply(float* gate, const float* up, int64_t n) {
   }
 }
 
+template <class D>
+HWY_INLINE void rotate_lanes(D d, float* x, const float* cos, const float* sin, int64_t half) {
+  const auto low = hn::LoadU(d, x), high = hn::LoadU(d, x + half);
+  const auto part = [&](const float* of) HWY_ATTR { return hn::LoadU(d, of); };
+  hn::StoreU(hn::Sub(hn::Mul(low, part(cos)), hn::Mul(high, part(sin))), d, x);
+  hn::StoreU(hn::Add(hn::Mul(high, part(cos + half)), hn::Mul(low, part(sin + half))), d, x + half);
+}
+
 void rotate(float* x, const float* cos, const float* sin, int64_t n) {
   const int64_t half = n / 2;
-  for (int64_t i = 0; i < half; ++i) {
-    const float low = x[i], high = x[i + half];
-    x[i] = low * cos[i] - high * sin[i];
-    x[i + half] = high * cos[i + half] + low * sin[i + half];
-  }
+  int64_t i = 0;
+  for (; i + kLanes <= half; i += kLanes) rotate_lanes(Floats(), x + i, cos + i, sin + i, half);
+  for (; i < half; ++i) rotate_lanes(hn::CappedTag<float, 1>(), x + i, cos + i, sin + i, half);
 }
 
 constexpr VectorKernels kVectorKernels = {rms_norm, silu_multiply, rotate};
