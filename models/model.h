@@ -63,7 +63,8 @@ class Model {
   virtual at::ScalarType dtype() const = 0;
   /// Of the keys and values in the cache forward() takes.
   virtual at::ScalarType cache_dtype() const { return dtype(); }
-  /// What a decoding step reads of the weights, for measurements.
+  /// Bytes of the weights a decoding step multiplies by, in the dtype they are held in, for
+  /// measurements. (A CPU may read fewer: cpu/compact_weights.h.)
   virtual int64_t weight_bytes() const = 0;
 
   /// Runs the rows' tokens, appends their keys and values to the cache (which must have room:

@@ -125,11 +125,11 @@ void run_tile(const PackedShape& shape, const LinearCall& call) {
         static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
     Source source(weights, shape.in);
     for (const std::byte* header = weights; header < source.at(); header += kLineBytes)
-      prefetch_weights<R <= kFewRows>(ahead_of(header, 0, 0, 1));
+      prefetch_weights<R <= kFewRows>(well_ahead_of(header));
     __m512 acc[R][kVectors];
     for (auto& row : acc) std::fill_n(row, kVectors, _mm512_setzero_ps());
     for (const float *x = call.x, *const end = x + pairs; x < end; x += Source::kPairs) {
-      prefetch_for<R <= kFewRows, Source>(ahead_of(source.at(), 0, 0, 1));
+      prefetch_for<R <= kFewRows, Source>(well_ahead_of(source.at()));
       multiply_add(acc, source, x, call.x_stride);
     }
     for (int v = 0; v < kVectors && panel * kPanel + v * kLanes < shape.out; ++v) {
@@ -197,7 +197,6 @@ void run_tiles(const PackedShape& shape, const LinearCall& call, int64_t first_r
   for (int64_t k = 0; k < pairs; k += kInputBlock / 2) {
     const int64_t count = std::min(kInputBlock / 2, pairs - k);
     const int64_t bytes = source.at() + count / Source::kPairs * Source::kBytes - block;
-    const Source begin = source;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = rows * t / tiles, end = rows * (t + 1) / tiles;
       const Part part = {.x = call.x + (first_row + row) * call.x_stride + k,
@@ -209,8 +208,8 @@ void run_tiles(const PackedShape& shape, const LinearCall& call, int64_t first_r
                          .fetch_step = (bytes + count * tiles - 1) / (count * tiles)};
       const auto tile = end - row - 1;
       if constexpr (!kCompact) {
-        source = begin;
-        Tiles<Plain>::kAdd[tile](source, part);
+        Source again = source;
+        Tiles<Plain>::kAdd[tile](t + 1 < tiles ? again : source, part);
       } else if (t == 0) {
         Decoded first(source, decoded);
         Tiles<Decoded>::kAdd[tile](first, part);
@@ -228,10 +227,11 @@ void run_tiles(const PackedShape& shape, const LinearCall& call, int64_t first_r
 template <class Source>
 void run(const PackedShape& shape, const LinearCall& call) {
   if (call.rows <= kMaxRows) return Tiles<Source>::kRun[call.rows - 1](shape, call);
-  for (int64_t row = 0; row < call.rows; row += kRowBlock) {
-    const int64_t rows = std::min(kRowBlock, call.rows - row);
+  const int64_t blocks = (call.rows + kRowBlock - 1) / kRowBlock;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t row = call.rows * block / blocks, end = call.rows * (block + 1) / blocks;
     for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel)
-      run_tiles<Source>(shape, call, row, rows, panel);
+      run_tiles<Source>(shape, call, row, end - row, panel);
   }
 }
 

@@ -8,8 +8,8 @@ namespace surprisal {
 /// bfloat16 weights in 12 bits, without loss. The upper byte of a weight, its sign and most of its
 /// exponent, takes few values in a trained matrix, and four bits say which of a panel's 16 most
 /// frequent ones it is; the lower byte is stored as it is. What has another upper byte (2 of 10,000
-/// weights of a SmolLM2) is a patch. Decoding few rows takes as long as reading the weights does:
-/// a quarter less.
+/// weights of a SmolLM2) is a patch. Products of few rows take as long as their weights take to
+/// read: up to a quarter less.
 ///
 /// After DFloat11 (Zhang et al., "70% Size, 100% Accuracy", 2025), whose Huffman codes take 11 bits
 /// and a GPU; a code of one length needs a table in one register.

@@ -294,7 +294,8 @@ void store(const PackedShape& shape, const LinearCall& call, const float* sums, 
   }
 }
 
-// One pass of a panel's part of the inputs.
+// One pass of a panel's part of the inputs. The first one reads a compact panel, and leaves it
+// behind what it has read.
 struct Pass {
   int64_t rows, number, of;  // the first of several reads a compact panel, for the others
   int vector;                // the first of a tile's vectors
@@ -365,7 +366,7 @@ class CompactPanel {
       units_ = source.units;
     }
   }
-  void advance(int64_t /*blocks*/) {}
+  void advance(int64_t /*blocks*/) {}  // run() has
 
  private:
   compact::UnitReader units_;
@@ -390,9 +391,10 @@ void run_panel(const PackedShape& shape, const LinearCall& call, int64_t first_r
   int64_t header = Panel::header_bytes(shape.in);
   for (int64_t k = 0; k < shape.in; k += step) {
     const int64_t bytes = header + step_blocks * Panel::kBytes;
-    int64_t asked = 0;  // a single pass asks for as much of the panels as it reads at a time
-    for (; passes == 1 && asked < header; asked += kLineBytes)
-      prefetch_to_l2(ahead_of(weights + asked, bytes, 0, 1));
+    // A single pass asks for as much of the units as it reads of them, and apart for the header.
+    const int64_t asked = passes == 1 ? header : 0;
+    for (int64_t line = 0; line < asked; line += kLineBytes)
+      prefetch_to_l2(well_ahead_of(weights + line));
     for (int64_t pass = 0; pass < passes; ++pass) {
       const int64_t t = pass % tiles, begin = rows * t / tiles, end = rows * (t + 1) / tiles;
       const int vector = static_cast<int>(pass / tiles) * vectors;

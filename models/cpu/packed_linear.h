@@ -29,6 +29,8 @@ class PackedLinear {
   static int64_t weight_bytes(int64_t out, int64_t in, WeightType type);
 
   /// Takes room in the arena, which must outlive this object; pack() fills it.
+  /// @param type  compact only where compact::takes(in), and to be multiplied only where the path's
+  ///              kernels take it (LinearKernels::compact)
   PackedLinear(int64_t out, int64_t in, WeightType type, bool bias, WeightArena& arena,
                CpuPath path = cpu_path());
 

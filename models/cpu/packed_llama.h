@@ -15,8 +15,8 @@
 namespace surprisal {
 
 /// A Llama's weights in the form the CPU kernels read, layer after layer in one mapping. The
-/// products keep the dtype they were stored in (bfloat16 in 12 bits wherever that loses nothing),
-/// or are rounded to int8; norms are float32.
+/// products keep the dtype they were stored in (bfloat16 in 12 bits, which loses nothing, where the
+/// CPU path and the weights allow it), or are rounded to int8; norms are float32.
 class PackedLlama {
  public:
   struct Layer {
@@ -27,7 +27,8 @@ class PackedLlama {
   };
 
   /// Copies the weights and gives back each tensor, and the pages of the file behind it, a slice at
-  /// a time as it is copied, so that the model is in memory once.
+  /// a time as it is copied, so that the model is in memory once. (Weights that are no file's are
+  /// there twice for a matrix or two, until it is known that they fit their form.)
   /// @param int8  round the products' weights
   PackedLlama(const ModelConfig& config, LlamaWeights weights, bool int8, CpuPath path,
               ThreadTeam& team);

@@ -40,14 +40,19 @@ HWY_INLINE void prefetch_weights(const void* address) {
   }
 }
 
+/// Where a single pass over weights, which reads memory as it goes, asks for what it reads later.
+/// Hardware's own prefetchers stop at 4 KiB pages.
+HWY_INLINE const std::byte* well_ahead_of(const std::byte* weights) {
+  return weights + 8192;
+}
+
 /// Where one of several passes over the same `bytes` of weights begins to ask for what comes next.
-/// One pass alone reads memory as it goes, and hardware's own prefetchers stop at 4 KiB pages.
 /// Several find their weights in the caches, and each asks for its part of the bytes that follow,
 /// so that memory is read all the time.
 HWY_INLINE const std::byte* ahead_of(const std::byte* weights, int64_t bytes, int64_t pass,
                                      int64_t passes) {
-  constexpr int64_t kAlone = 8192;
-  return weights + (passes == 1 ? kAlone : bytes * (passes + pass) / passes);
+  if (passes == 1) return well_ahead_of(weights);
+  return weights + bytes * (passes + pass) / passes;
 }
 
 }  // namespace surprisal

@@ -217,7 +217,8 @@ void register_all() {
     for (const Form& form : kForms) {
       const std::string name = std::string(shape.name) + "/" + form.name;
       for (const CpuPath path : available_cpu_paths()) {
-        if (path == CpuPath::kPortable) continue;
+        const bool compact = form.type == WeightType::kCompactBfloat16;
+        if (path == CpuPath::kPortable || (compact && !linear_kernels(path).compact)) continue;
         rows(benchmark::RegisterBenchmark(
             ("linear/" + std::string(cpu_path_name(path)) + "/" + name).c_str(), packed_linear,
             shape, path, form));

@@ -20,7 +20,7 @@ struct DecodingJob {
 struct StepWork {
   double product_flops;    ///< of weights, a multiply-add counts two
   double attention_flops;  ///< of queries with keys, and of weights with values
-  double bytes;            ///< weights and cache, each read once
+  double bytes;            ///< weights (in their dtype, not compact) and cache, each read once
 };
 
 struct DecodingResult {
@@ -29,7 +29,7 @@ struct DecodingResult {
   double plain_step_seconds;               ///< of an alternating job, without; else 0
   std::vector<TokenId> first_tokens;       ///< of the first sequence, to see that engines agree
   StepWork work;
-  int64_t weight_bytes, cache_bytes;  ///< what the model reads of weights; what the cache holds
+  int64_t weight_bytes, cache_bytes;  ///< Model::weight_bytes(); what the cache holds
 };
 
 /// Loading and the first touch of the cache's memory are outside the times.
