@@ -50,29 +50,14 @@ class Plain {
  private:
   const std::byte* at_;
 };
-struct Compact : compact::UnitReader {
+template <class Reader>
+struct CompactSource : Reader {
   static constexpr int kPairs = 2;
   static constexpr int64_t kBytes = compact::kUnitBytes;
-  using UnitReader::UnitReader;
+  using Reader::Reader;
 };
-// A compact panel that is written in plain form for other tiles.
-class Decoded : public Compact {
- public:
-  Decoded(const Compact& panel, std::byte* plain) : Compact(panel), plain_(plain) {}
-  HWY_INLINE Unit next() {
-    const Unit unit = Compact::next();
-    for (const auto& pair : unit.pair) {
-      for (const __m512i& words : pair) {
-        _mm512_store_si512(plain_, words);
-        plain_ += sizeof words;
-      }
-    }
-    return unit;
-  }
-
- private:
-  std::byte* plain_;
-};
+using Compact = CompactSource<compact::UnitReader>;
+using Decoded = CompactSource<compact::UnitDecoder>;  // for other tiles to read
 
 template <bool kFewRows, class Source>
 HWY_INLINE void prefetch_for(const std::byte* from) {
@@ -196,7 +181,8 @@ void run_tiles(const PackedShape& shape, const LinearCall& call, int64_t first_r
   const int64_t pairs = (shape.in + 1) / 2;
   for (int64_t k = 0; k < pairs; k += kInputBlock / 2) {
     const int64_t count = std::min(kInputBlock / 2, pairs - k);
-    const int64_t bytes = source.at() + count / Source::kPairs * Source::kBytes - block;
+    const int64_t header = kCompact ? source.at() - block : 0;
+    const int64_t bytes = header + count / Source::kPairs * Source::kBytes;
     for (int64_t t = 0; t < tiles; ++t) {
       const int64_t row = rows * t / tiles, end = rows * (t + 1) / tiles;
       const Part part = {.x = call.x + (first_row + row) * call.x_stride + k,
@@ -207,17 +193,16 @@ void run_tiles(const PackedShape& shape, const LinearCall& call, int64_t first_r
                          .fetch = ahead_of(block, bytes, t, tiles),
                          .fetch_step = (bytes + count * tiles - 1) / (count * tiles)};
       const auto tile = end - row - 1;
-      if constexpr (!kCompact) {
-        Source again = source;
-        Tiles<Plain>::kAdd[tile](t + 1 < tiles ? again : source, part);
-      } else if (t == 0) {
-        Decoded first(source, decoded);
-        Tiles<Decoded>::kAdd[tile](first, part);
-        source = first;
-      } else {
-        Plain plain(decoded, shape.in);
-        Tiles<Plain>::kAdd[tile](plain, part);
+      if constexpr (kCompact) {
+        if (t == 0) {
+          Decoded first(source, decoded);
+          Tiles<Decoded>::kAdd[tile](first, part);
+          static_cast<compact::UnitReader&>(source) = first;
+          continue;
+        }
       }
+      Plain plain(kCompact ? decoded : block, shape.in);
+      Tiles<Plain>::kAdd[tile](plain, part);
     }
     block += bytes;
   }

@@ -74,6 +74,25 @@ class UnitReader {
   __m512i table_;
 };
 
+/// The same, which writes what it reads in plain form for others to read.
+class UnitDecoder : public UnitReader {
+ public:
+  UnitDecoder(const UnitReader& units, std::byte* plain) : UnitReader(units), plain_(plain) {}
+  HWY_INLINE Unit next() {
+    const Unit unit = UnitReader::next();
+    for (const auto& pair : unit.pair) {
+      for (const __m512i& words : pair) {
+        _mm512_store_si512(plain_, words);
+        plain_ += sizeof words;
+      }
+    }
+    return unit;
+  }
+
+ private:
+  std::byte* plain_;
+};
+
 }  // namespace surprisal::compact
 HWY_POP_ATTRIBUTES
 #endif

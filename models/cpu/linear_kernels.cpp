@@ -61,6 +61,14 @@ constexpr int64_t kRowBlock = 192;
 // Rows of a tile up to which memory limits it, not arithmetic.
 constexpr int kFewRows = 2;
 
+// The even and the odd of two bfloat16 in each word.
+HWY_INLINE Vector even_of(hn::Vec<Words> pairs) {
+  return hn::BitCast(Floats(), hn::ShiftLeft<16>(pairs));
+}
+HWY_INLINE Vector odd_of(hn::Vec<Words> pairs) {
+  return hn::BitCast(Floats(), hn::And(pairs, hn::Set(Words(), 0xffff0000u)));
+}
+
 // Stored weights of one vector of outputs, for the even and the odd input of a pair, which lie in
 // one row or in two.
 struct Bfloat16 {
@@ -68,12 +76,8 @@ struct Bfloat16 {
   static HWY_INLINE auto words(const std::byte* pair, int v) {
     return hn::Load(Words(), reinterpret_cast<const uint32_t*>(pair) + v * kLanes);
   }
-  static HWY_INLINE Vector even(const std::byte* pair, int v) {
-    return hn::BitCast(Floats(), hn::ShiftLeft<16>(words(pair, v)));
-  }
-  static HWY_INLINE Vector odd(const std::byte* pair, int v) {
-    return hn::BitCast(Floats(), hn::And(words(pair, v), hn::Set(Words(), 0xffff0000u)));
-  }
+  static HWY_INLINE Vector even(const std::byte* pair, int v) { return even_of(words(pair, v)); }
+  static HWY_INLINE Vector odd(const std::byte* pair, int v) { return odd_of(words(pair, v)); }
 };
 struct Float16 {
   static constexpr int64_t kPairRows = 2, kPairBytes = 4 * kPanel;
@@ -165,24 +169,19 @@ struct Stored {
 
 #if SURPRISAL_COMPACT
 // A panel in compact form.
-struct Compact {
+template <class Reader>
+struct CompactSource {
   static constexpr int64_t kPairs = 2;
   static constexpr int64_t kBytes = kSumBlock / compact::kUnitInputs * compact::kUnitBytes;
-  compact::UnitReader units;
-
-  explicit Compact(const compact::UnitReader& from) : units(from) {}
+  Reader units;
 
   struct Pair {
     hn::Vec<Words> words[kPanelVectors];
-    HWY_INLINE Vector even(int v) const {
-      return hn::BitCast(Floats(), hn::ShiftLeft<16>(words[v]));
-    }
-    HWY_INLINE Vector odd(int v) const {
-      return hn::BitCast(Floats(), hn::And(words[v], hn::Set(Words(), 0xffff0000u)));
-    }
+    HWY_INLINE Vector even(int v) const { return even_of(words[v]); }
+    HWY_INLINE Vector odd(int v) const { return odd_of(words[v]); }
   };
   HWY_INLINE std::array<Pair, kPairs> next() {
-    const compact::UnitReader::Unit unit = units.next();
+    const auto unit = units.next();
     std::array<Pair, kPairs> pairs;
     for (size_t i = 0; i < kPairs; ++i) {
       for (size_t v = 0; v < kPanelVectors; ++v) pairs[i].words[v] = {unit.pair[i][v]};
@@ -191,22 +190,8 @@ struct Compact {
   }
   HWY_INLINE void next_block() {}
 };
-// One that is written in plain form for other tiles.
-struct Decoded : Compact {
-  std::byte* plain;
-
-  Decoded(const Compact& panel, std::byte* to) : Compact(panel), plain(to) {}
-
-  HWY_INLINE std::array<Pair, kPairs> next() {
-    const auto pairs = Compact::next();
-    for (const Pair& pair : pairs) {
-      for (int v = 0; v < kPanelVectors; ++v)
-        hn::Store(pair.words[v], Words(), reinterpret_cast<uint32_t*>(plain) + v * kLanes);
-      plain += Bfloat16::kPairBytes;
-    }
-    return pairs;
-  }
-};
+using Compact = CompactSource<compact::UnitReader>;
+using Decoded = CompactSource<compact::UnitDecoder>;  // for other tiles to read
 #endif
 
 // What is asked for while a tile is computed.
@@ -357,11 +342,11 @@ class CompactPanel {
     if (pass.number > 0) return StoredPanel<Bfloat16>(decoded_, 0).run(pass);
     const auto tile = static_cast<size_t>(pass.rows - 1);
     if (pass.of == 1) {
-      Compact source(units_);
+      Compact source{units_};
       kCompactTiles<Compact>[tile](source, pass);
       units_ = source.units;
     } else {
-      Decoded source(Compact(units_), decoded_);
+      Decoded source{{units_, decoded_}};
       kCompactTiles<Decoded>[tile](source, pass);
       units_ = source.units;
     }

@@ -54,9 +54,10 @@ void silu_multiply(float* gate, const float* up, int64_t n) {
 template <class D>
 HWY_INLINE void rotate_lanes(D d, float* x, const float* cos, const float* sin, int64_t half) {
   const auto low = hn::LoadU(d, x), high = hn::LoadU(d, x + half);
-  const auto part = [&](const float* of) HWY_ATTR { return hn::LoadU(d, of); };
-  hn::StoreU(hn::Sub(hn::Mul(low, part(cos)), hn::Mul(high, part(sin))), d, x);
-  hn::StoreU(hn::Add(hn::Mul(high, part(cos + half)), hn::Mul(low, part(sin + half))), d, x + half);
+  const auto low_cos = hn::LoadU(d, cos), high_cos = hn::LoadU(d, cos + half);
+  const auto low_sin = hn::LoadU(d, sin), high_sin = hn::LoadU(d, sin + half);
+  hn::StoreU(hn::Sub(hn::Mul(low, low_cos), hn::Mul(high, low_sin)), d, x);
+  hn::StoreU(hn::Add(hn::Mul(high, high_cos), hn::Mul(low, high_sin)), d, x + half);
 }
 
 void rotate(float* x, const float* cos, const float* sin, int64_t n) {
