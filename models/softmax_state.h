@@ -17,10 +17,13 @@ struct SoftmaxState {
   /// `count` equal scores.
   static SoftmaxState of(double score, double count = 1) { return {score, count, 0, 0}; }
 
+  /// e^x; most shifts are by 0, which takes no call. NaN, of infinite scores, stays.
+  static double exponential(double x) { return x == 0 ? 1 : std::exp(x); }
+
   /// The same set about the shift `to` >= m.
   SoftmaxState shifted(double to) const {
     if (z == 0) return {to, 0, 0, 0};
-    const double delta = m - to, c = std::exp(delta);
+    const double delta = m - to, c = exponential(delta);
     return {to, c * z, c * (a + delta * z), c * (b + 2 * delta * a + delta * delta * z)};
   }
 
@@ -32,12 +35,18 @@ struct SoftmaxState {
     return {to, x.z + y.z, x.a + y.a, x.b + y.b};
   }
 
-  double log_sum_exp() const { return m + std::log(z); }
-  double entropy() const { return std::log(z) - a / z; }  ///< nats
-  /// nats^2; rounding must not make it negative
-  double varentropy() const { return std::max(0.0, b / z - (a / z) * (a / z)); }
+  struct Summary {
+    double entropy;      ///< nats
+    double varentropy;   ///< nats^2
+    double log_sum_exp;  ///< nats
+  };
+  Summary summary() const {
+    const double log_z = std::log(z), mean = a / z;
+    // Rounding must not make the varentropy negative.
+    return {log_z - mean, std::max(0.0, b / z - mean * mean), m + log_z};
+  }
   /// Probability of one score.
-  double probability(double score) const { return std::exp(score - m) / z; }
+  double probability(double score) const { return exponential(score - m) / z; }
 };
 
 }  // namespace surprisal

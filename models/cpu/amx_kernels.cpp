@@ -58,25 +58,53 @@ struct Ahead {
   }
 };
 
-// Adds one tile's worth of inputs to the sums.
+// One tile's worth of inputs: weights and activations that the tile registers hold.
 template <bool kTwo>
-HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride,
-                             Ahead<kTwo>& ahead) {
-  ahead.fetch();
+HWY_INLINE void load(const std::byte* weights, const float* x, int64_t stride) {
   _tile_loadd(4, x, stride * 4);
-  _tile_loadd(6, weights, kPairBytes);
-  _tile_dpbf16ps(0, 4, 6);
-  if constexpr (kTwo) {
-    ahead.fetch();
-    _tile_loadd(5, x + kTileRows * stride, stride * 4);
-    _tile_dpbf16ps(2, 5, 6);
-    ahead.fetch();
-  }
   _tile_loadd(7, weights + kTileBytes, kPairBytes);
+  _tile_loadd(6, weights, kPairBytes);
+  if constexpr (kTwo) _tile_loadd(5, x + kTileRows * stride, stride * 4);
+}
+
+// Adds their products to the sums.
+template <bool kTwo>
+HWY_INLINE void multiply_add(Ahead<kTwo>& ahead) {
+  _tile_dpbf16ps(0, 4, 6);
+  ahead.fetch();
   _tile_dpbf16ps(1, 4, 7);
   if constexpr (kTwo) {
     ahead.fetch();
     _tile_dpbf16ps(3, 5, 7);
+    ahead.fetch();
+    _tile_dpbf16ps(2, 5, 6);
+    ahead.fetch();
+  }
+}
+
+// multiply_add(), and each register loads the next tile's worth as soon as its last product has
+// read it: where two threads share a core, loads and products hardly overlap otherwise
+template <bool kTwo>
+HWY_INLINE void multiply_add_and_load(const std::byte* weights, const float* x, int64_t stride,
+                                      Ahead<kTwo>& ahead) {
+  _tile_dpbf16ps(0, 4, 6);
+  ahead.fetch();
+  if constexpr (kTwo) {
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(4, x, stride * 4);
+    ahead.fetch();
+    _tile_dpbf16ps(3, 5, 7);
+    _tile_loadd(7, weights + kTileBytes, kPairBytes);
+    ahead.fetch();
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_loadd(6, weights, kPairBytes);
+    _tile_loadd(5, x + kTileRows * stride, stride * 4);
+    ahead.fetch();
+  } else {
+    _tile_loadd(6, weights, kPairBytes);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(4, x, stride * 4);
+    _tile_loadd(7, weights + kTileBytes, kPairBytes);
   }
 }
 
@@ -94,20 +122,26 @@ void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t
     _tile_zero(3);
   }
   Ahead<kTwo> ahead(fetch, fetch_lines);
-  int64_t k = 0;
-  for (; k + kTilePairs <= pairs; k += kTilePairs) {
-    multiply_add(weights, x + k, stride, ahead);
+  const int64_t whole = pairs / kTilePairs * kTilePairs;
+  if (whole > 0) {
+    load<kTwo>(weights, x, stride);
+    for (int64_t k = kTilePairs; k < whole; k += kTilePairs) {
+      weights += kTilePairs * kPairBytes;
+      multiply_add_and_load(weights, x + k, stride, ahead);
+    }
     weights += kTilePairs * kPairBytes;
+    multiply_add(ahead);
   }
-  if (const auto left = static_cast<size_t>(pairs - k); left > 0) {  // the rest, with zeros
+  if (const auto left = static_cast<size_t>(pairs - whole); left > 0) {  // the rest, with zeros
     alignas(64) std::array<std::byte, kTilePairs * kPairBytes> last_weights{};
     alignas(64) std::array<float, kMaxRows * kTilePairs> last_x{};
     std::memcpy(last_weights.data(), weights, left * kPairBytes);
     for (int64_t r = 0; r < rows; ++r) {
-      std::memcpy(last_x.data() + r * kTilePairs, x + r * stride + k, left * 4);
+      std::memcpy(last_x.data() + r * kTilePairs, x + r * stride + whole, left * 4);
     }
     fence();
-    multiply_add(last_weights.data(), last_x.data(), kTilePairs, ahead);
+    load<kTwo>(last_weights.data(), last_x.data(), kTilePairs);
+    multiply_add(ahead);
   }
   constexpr int64_t kHalf = kPanel / 2;
   _tile_stored(0, sums, kPairBytes);

@@ -150,12 +150,13 @@ template <class Stored, int R>
 void score(const ChunkCall& call, Fetcher& fetcher) {
   // Of 16 registers the mask of pairs' odd halves takes one.
   constexpr bool kTight = kLanes < 16 && R == 3 && std::is_same_v<Stored, Pair>;
-  constexpr int V = kTight ? 3 : vectors_for(R);
+  constexpr int V = kTight ? 3 : vectors_for(R), H = V / 2;
+  const int64_t vectors = (call.used + kLanes - 1) / kLanes;
   int64_t first = 0;
-  for (; first * kLanes < call.used && first + V <= kChunkVectors; first += V) {
+  for (; vectors - first > H && first + V <= kChunkVectors; first += V) {
     score_keys<Stored, R, V>(call, first, fetcher);
   }
-  for (; first * kLanes < call.used; ++first) score_keys<Stored, R, 1>(call, first, fetcher);
+  for (; first < vectors; first += H) score_keys<Stored, R, H>(call, first, fetcher);
 }
 
 HWY_INLINE float sum(Vector v) {
@@ -238,7 +239,6 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
     }
     hn::Store(w, d, scores + v * kLanes);
   }
-  for (int64_t v = vectors; v < kChunkVectors; ++v) hn::Store(hn::Zero(d), d, scores + v * kLanes);
   state.top = hn::GetLane(top);
   state.total = sum(total);
   if constexpr (kStatistics) {
@@ -251,10 +251,11 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
 
 // Turns products with keys into weights, row by row.
 void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
+  const int64_t used = (call.used + kBlockKeys - 1) / kBlockKeys * kBlockKeys;
   for (int r = 0; r < call.rows; ++r) {
     call.states[r] = (call.statistics ? soften<true> : soften<false>)(call, r, fetcher);
     if (call.cache == CacheType::kFloat32) continue;
-    call.round(call.scores + r * kChunkKeys, kChunkKeys, call.weights + r * kChunkKeys);
+    call.round(call.scores + r * kChunkKeys, used, call.weights + r * kChunkKeys);
   }
 }
 
@@ -361,7 +362,7 @@ void disagreement(const DisagreementCall& call, float (&sums)[2]) {
   const Floats d;
   const Vector share = hn::Set(d, 1.0f / static_cast<float>(call.heads));
   Vector distance[2] = {hn::Zero(d), hn::Zero(d)};
-  for (int64_t v = 0; v < kChunkVectors; ++v) {
+  for (int64_t v = 0; v * kLanes < call.keys; ++v) {
     Vector mean[2] = {hn::Zero(d), hn::Zero(d)};
     for (int64_t h = 0; h < call.heads; ++h) {
       prefetch_to_l2(call.next + h * kChunkKeys + v * kLanes);
@@ -386,14 +387,18 @@ void add_scaled(float factor, const float* from, int64_t n, float* to) {
   for (int64_t i = 0; i < n; ++i) to[i] += factor * from[i];
 }
 
+void scale(float factor, int64_t n, float* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] *= factor;
+}
+
 void add_first_value(float factor, CacheType type, const void* values, int64_t n, float* to) {
   if (type == CacheType::kFloat32) return add_scaled(factor, stored<float>(values), n, to);
   const Pair* const pairs = stored<Pair>(values);
   for (int64_t i = 0; i < n; ++i) to[i] += factor * std::bit_cast<float>(pairs[i] << 16);
 }
 
-constexpr AttentionKernels kAttentionKernels = {kTileRows, chunk, disagreement, add_scaled,
-                                                add_first_value};
+constexpr AttentionKernels kAttentionKernels = {kTileRows,  chunk, disagreement,
+                                                add_scaled, scale, add_first_value};
 
 #if HWY_TARGET == HWY_AVX3
 static_assert(kTileRows <= bfloat16::kAttentionRows && kTileRows <= amx::kAttentionRows);
@@ -415,9 +420,9 @@ void chunk_with_tiles(const ChunkCall& call) {
 }
 
 constexpr AttentionKernels kWithTiles = {kTileRows, chunk_with_tiles, disagreement, add_scaled,
-                                         add_first_value};
-constexpr AttentionKernels kWithDotProducts = {kTileRows, chunk_with_dot_products, disagreement,
-                                               add_scaled, add_first_value};
+                                         scale,     add_first_value};
+constexpr AttentionKernels kWithDotProducts = {
+    kTileRows, chunk_with_dot_products, disagreement, add_scaled, scale, add_first_value};
 #endif
 
 }  // namespace HWY_NAMESPACE

@@ -45,18 +45,19 @@ struct ChunkCall {
   float scale;     ///< of the scores
   CacheType cache;
   void (*round)(const float* x, int64_t n, float* to);  ///< LinearKernels::round
-  const void* keys[kChunkBlocks] = {};                  ///< of each block
-  const void* values[kChunkBlocks] = {};
+  const void* const* keys;                              ///< [kChunkBlocks]
+  const void* const* values;                            ///< [kChunkBlocks]
   /// Blocks of keys and of values that the next calls read, to be fetched in the meantime: at most
   /// kCatchUp more than this one reads.
   static constexpr int64_t kCatchUp = 2;
-  const void* next[2 * kChunkBlocks + kCatchUp] = {};
-  int64_t next_blocks = 0;
+  const void* const* next;
+  int64_t next_blocks;
   int64_t used;          ///< keys that some row sees: [0, used) of the chunk
   const int32_t* begin;  ///< [rows] each row sees [begin, end) of the chunk
   const int32_t* end;
   bool statistics;     ///< moments and abs_sum too
-  float* scores;       ///< scratch and out: [rows][kChunkKeys], w; 0 where not seen
+  float* scores;       ///< scratch and out: [rows][kChunkKeys], w; 0 where a row does not see one
+                       ///< of the keys [0, used)
   float* weights;      ///< what values meet: `scores`; for a cache in bfloat16 scratch, w rounded
   ChunkState* states;  ///< out: [rows]
   float* sums;         ///< out: [rows][dim], sum of w * value
@@ -74,8 +75,8 @@ inline int64_t common_keys(const ChunkCall& call, int64_t unit) {
 /// How much heads disagree on one chunk: sums over heads and keys of |p - mean over heads of p|,
 /// where p = factor * w.
 struct DisagreementCall {
-  int64_t heads;
-  const float* weights;          ///< [heads][kChunkKeys]
+  int64_t heads, keys;
+  const float* weights;          ///< [heads][kChunkKeys], of which the first `keys` are compared
   const float* next;             ///< those of the next call, to be fetched in the meantime
   const float* factors[2] = {};  ///< [heads] each: two readings of the same weights
 };
@@ -86,6 +87,8 @@ struct AttentionKernels {
   void (*disagreement)(const DisagreementCall& call, float (&sums)[2]);
   /// to += factor * from, n floats
   void (*add_scaled)(float factor, const float* from, int64_t n, float* to);
+  /// to *= factor, n floats
+  void (*scale)(float factor, int64_t n, float* to);
   /// The same for the first value of a block, [n].
   void (*add_first_value)(float factor, CacheType type, const void* values, int64_t n, float* to);
 };

@@ -28,31 +28,38 @@ HWY_INLINE __m512bh broadcast(const float* pair) {
   return reinterpret_cast<__m512bh>(_mm512_set1_ps(*pair));
 }
 
-template <int R>
-void score_rows(const ChunkCall& call, Fetcher& fetcher) {
-  constexpr int V = vectors_for(R);
-  for (int64_t first = 0; first * kBlockKeys < call.used; first += V) {
-    const uint32_t* keys[V];
-    for (int v = 0; v < V; ++v) keys[v] = static_cast<const uint32_t*>(call.keys[first + v]);
-    __m512 acc[R][V];
+// scores[r][j] = q[r] . key[j] for V blocks of keys.
+template <int R, int V>
+HWY_INLINE void score_blocks(const ChunkCall& call, int64_t first, Fetcher& fetcher) {
+  const uint32_t* keys[V];
+  for (int v = 0; v < V; ++v) keys[v] = static_cast<const uint32_t*>(call.keys[first + v]);
+  __m512 acc[R][V];
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) acc[r][v] = _mm512_setzero_ps();
+  }
+  for (int64_t pair = 0; pair < call.dim / 2; ++pair) {
+    fetcher.fetch(V);
+    __m512bh k[V];
+    for (int v = 0; v < V; ++v) k[v] = pairs(_mm512_loadu_si512(keys[v] + pair * kBlockKeys));
     for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) acc[r][v] = _mm512_setzero_ps();
-    }
-    for (int64_t pair = 0; pair < call.dim / 2; ++pair) {
-      fetcher.fetch(V);
-      __m512bh k[V];
-      for (int v = 0; v < V; ++v) k[v] = pairs(_mm512_loadu_si512(keys[v] + pair * kBlockKeys));
-      for (int r = 0; r < R; ++r) {
-        const __m512bh q = broadcast(call.q + r * call.dim + pair);
-        for (int v = 0; v < V; ++v) acc[r][v] = _mm512_dpbf16_ps(acc[r][v], k[v], q);
-      }
-    }
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) {
-        _mm512_store_ps(call.scores + r * kChunkKeys + (first + v) * kLanes, acc[r][v]);
-      }
+      const __m512bh q = broadcast(call.q + r * call.dim + pair);
+      for (int v = 0; v < V; ++v) acc[r][v] = _mm512_dpbf16_ps(acc[r][v], k[v], q);
     }
   }
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) {
+      _mm512_store_ps(call.scores + r * kChunkKeys + (first + v) * kLanes, acc[r][v]);
+    }
+  }
+}
+
+template <int R>
+void score_rows(const ChunkCall& call, Fetcher& fetcher) {
+  constexpr int V = vectors_for(R), H = V / 2;
+  const int64_t blocks = (call.used + kBlockKeys - 1) / kBlockKeys;
+  int64_t first = 0;
+  for (; blocks - first > H; first += V) score_blocks<R, V>(call, first, fetcher);
+  if (first < blocks) score_blocks<R, H>(call, first, fetcher);
 }
 
 // Rows [row, row + R), keys [begin, end) of the chunk; begin is even.

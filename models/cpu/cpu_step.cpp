@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "lib/error.h"
@@ -50,6 +51,7 @@ CpuStep::CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam
     Scratch& scratch = scratch_.emplace_back(ProductRows(config.hidden_size, rounding_));
     scratch.row.reserve(padded(config.hidden_size));
     scratch.normed.reserve(1);
+    scratch.rounded.resize(static_cast<size_t>(config.head_dim));
   }
 }
 
@@ -176,7 +178,7 @@ void CpuStep::run_layer(int64_t index, const Slab& slab, const KVCache& cache,
   };
   const int64_t projections = layer.q.pieces() + layer.k.pieces() + layer.v.pieces();
   team_.stage(share, projections, project, fetch_keys);
-  const auto place_piece = [&](int64_t piece) { place(index, slab, cache, piece); };
+  const auto place_piece = [&](int64_t piece) { place(index, slab, cache, piece, share.rank); };
   team_.stage(share, rows * config_.num_key_value_heads, place_piece, fetch_keys);
 
   expect(layer.o);
@@ -243,7 +245,8 @@ PackedLinear::Input CpuStep::normalise(int64_t rows, const Row& row, const float
   return to.input();
 }
 
-void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece) {
+void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece,
+                    int rank) {
   const int64_t kv_heads = config_.num_key_value_heads, dim = config_.head_dim;
   const int64_t group = config_.num_attention_heads / kv_heads;
   const int64_t row = piece / kv_heads, kv_head = piece % kv_heads;
@@ -263,13 +266,15 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64
     std::copy_n(value, dim, cache.values(layer).mutable_data_ptr<float>() + at + offset * dim);
     return;
   }
-  auto* const keys = cache.keys(layer).mutable_data_ptr<at::BFloat16>() + at + 2 * offset;
-  auto* const values =
-      cache.values(layer).mutable_data_ptr<at::BFloat16>() + at + offset / 2 * 2 * dim + offset % 2;
-  for (int64_t d = 0; d < dim; ++d) {
-    keys[d / 2 * 2 * KVCache::kBlockTokens + d % 2] = static_cast<at::BFloat16>(key[d]);
-    values[2 * d] = static_cast<at::BFloat16>(value[d]);
-  }
+  auto* const keys = static_cast<uint16_t*>(cache.keys(layer).mutable_data_ptr()) + at + 2 * offset;
+  auto* const values = static_cast<uint16_t*>(cache.values(layer).mutable_data_ptr()) + at +
+                       offset / 2 * 2 * dim + offset % 2;
+  uint16_t* const rounded = scratch_[static_cast<size_t>(rank)].rounded.data();
+  vector_.round(key, dim, rounded);
+  for (int64_t d = 0; d < dim; d += 2)
+    std::memcpy(keys + d * KVCache::kBlockTokens, rounded + d, 4);
+  vector_.round(value, dim, rounded);
+  for (int64_t d = 0; d < dim; ++d) values[2 * d] = rounded[d];
 }
 
 void CpuStep::run_head(const Slab& slab, const at::Tensor& logits, WorkShare share) {

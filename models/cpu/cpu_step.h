@@ -54,7 +54,7 @@ class CpuStep {
   void run_head(const Slab& slab, const at::Tensor& logits, WorkShare share);
   /// Rotates one token's queries and key of one key/value head, and writes key and value.
   /// @param piece  tokens of the slab, key/value heads innermost
-  void place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece);
+  void place(int64_t layer, const Slab& slab, const KVCache& cache, int64_t piece, int rank);
   /// The wide part of a layer's MLP: silu(gate) * up, a piece of the outputs.
   void expand(const PackedLlama::Layer& layer, int64_t rows, PackedLinear::Input x, int64_t piece,
               int rank);
@@ -79,8 +79,9 @@ class CpuStep {
   ProductRows normed_, mixed_, gate_;
   struct alignas(64) Scratch {
     explicit Scratch(ProductRows row_alone) : normed(std::move(row_alone)) {}
-    ProductRows normed;    ///< a single row
-    FloatBuffer row;       ///< values on their way into ProductRows
+    ProductRows normed;             ///< a single row
+    FloatBuffer row;                ///< values on their way into ProductRows
+    std::vector<uint16_t> rounded;  ///< [head_dim]: keys and values on their way into the cache
     FloatBuffer gate, up;  ///< [tokens][kPieceOutputs]: one piece's outputs stay in a core's cache
     Upcoming upcoming;
   };

@@ -57,6 +57,7 @@ RaggedAttention::RaggedAttention(const ModelConfig& config, CpuPath path, int ra
     for (FloatBuffer* part : {&scratch.scores, &scratch.weights})
       part->reserve(kChunkKeys * kernels_.tile_rows);
     scratch.sums.reserve(dim_ * kernels_.tile_rows);
+    scratch.states.resize(static_cast<size_t>(kernels_.tile_rows));
     scratch.outputs.reserve(heads_ * dim_);
   }
 }
@@ -113,27 +114,46 @@ const AttentionPlan::Query& RaggedAttention::begin_query(int64_t index, int rank
   return plan_.queries[static_cast<size_t>(taken)];
 }
 
-const void* RaggedAttention::next_block(const Layer& layer, Fetched& fetched, int64_t last) const {
+size_t RaggedAttention::next_blocks(const Layer& layer, Fetched& fetched, int64_t last,
+                                    std::span<const void*> to) const {
   const auto same_keys = [](const Item& a, const Item& b) {
     return a.kv_head == b.kv_head && a.chunk == b.chunk && std::ranges::equal(a.blocks, b.blocks);
   };
+  size_t found = 0;
   for (; fetched.piece <= last; ++fetched.piece, fetched.blocks = 0) {
     const Item& item = plan_.items[static_cast<size_t>(fetched.piece)];
     if (fetched.piece > 0 && fetched.blocks == 0 && same_keys(item, *(&item - 1))) continue;
-    const size_t count = item.blocks.size(), next = fetched.blocks++;
-    if (next >= 2 * count) continue;
-    const bool keys = next < count;
-    return at_byte(keys ? layer.keys : layer.values,
-                   block_offset(layer, item.blocks[keys ? next : next - count], item.kv_head));
+    const size_t count = item.blocks.size();
+    for (; fetched.blocks < 2 * count; ++fetched.blocks) {
+      if (found == to.size()) return found;
+      const bool keys = fetched.blocks < count;
+      const int64_t block = item.blocks[fetched.blocks - (keys ? 0 : count)];
+      to[found++] =
+          at_byte(keys ? layer.keys : layer.values, block_offset(layer, block, item.kv_head));
+    }
   }
-  return nullptr;
+  return found;
+}
+
+int64_t RaggedAttention::ask_for_next(const Layer& layer, int64_t piece, Fetched& fetched,
+                                      int64_t reads, std::span<const void*> to) const {
+  if (fetched.piece <= piece || fetched.piece > piece + kPiecesAhead) fetched = {piece + 1};
+  const auto ask = [&](int64_t ahead, size_t asked, int64_t most) {
+    const int64_t last = std::min(piece + ahead, attend_pieces() - 1);
+    const std::span room = to.subspan(asked, static_cast<size_t>(most) - asked);
+    return asked + next_blocks(layer, fetched, last, room);
+  };
+  // The next pieces are most likely ours. Of what lies further ahead than the next one, a block
+  // less than this call reads: that is fetch_ahead()'s.
+  const size_t asked = ask(kPiecesAhead, 0, reads - 1);
+  return static_cast<int64_t>(ask(1, asked, reads + ChunkCall::kCatchUp));
 }
 
 bool RaggedAttention::fetch_ahead(const Layer& layer, int rank) {
   Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   const int64_t last = std::min(scratch.piece + kPiecesAhead, attend_pieces() - 1);
-  const void* const block = next_block(layer, scratch.fetched, last);
-  if (block == nullptr) return false;
+  const void* block = nullptr;
+  if (next_blocks(layer, scratch.fetched, last, {&block, 1}) == 0) return false;
   for (int64_t at = 0; at < kBlockKeys * dim_ * cache_bytes(layer.cache); at += kLineBytes) {
     prefetch_to_l2(at_byte(block, at));
   }
@@ -146,31 +166,40 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
   const int64_t rows = item.queries * item.heads;
   const int64_t head = item.kv_head * group_ + item.first_head;  // of the item's first row
   const bool alone = item.queries == 1;  // then the heads lie one after the other
-  std::array<int32_t, Item::kMaxRows> begins{}, ends{};
-  std::array<ChunkState, Item::kMaxRows> states{};
+  std::array<int32_t, Item::kMaxRows> begins, ends;
   std::array<const Query*, Item::kMaxRows> places;
-  for (int32_t i = 0; i < item.queries; ++i) {
-    const auto at = static_cast<size_t>(i);
-    places[at] = &begin_query(item.query[at], rank);
-  }
   int64_t used = 0;
   bool anything_seen = false;
-  for (int64_t r = 0; r < rows; ++r) {
-    const int32_t index = item.query[static_cast<size_t>(r / item.heads)];
+  for (int64_t i = 0, r = 0; i < item.queries; ++i) {
+    const int64_t index = item.query[static_cast<size_t>(i)];
     const Query& query = plan_.queries[static_cast<size_t>(index)];
+    places[static_cast<size_t>(i)] = &begin_query(index, rank);
     const int64_t offset = item.chunk * kChunkKeys;
     // Position 0 is merge_head()'s.
     const int64_t begin = std::max<int64_t>(visible_begin(query, layer), 1) - offset;
     const int64_t end = std::min(query.position + 1 - offset, kChunkKeys);
-    begins[static_cast<size_t>(r)] =
-        static_cast<int32_t>(std::clamp<int64_t>(begin, 0, kChunkKeys));
-    ends[static_cast<size_t>(r)] = static_cast<int32_t>(end);
     used = std::max(used, end);
     anything_seen |= begin < end || begin + offset == 1;
-    const float* const q = layer.q + index * layer.q_stride + (head + r % item.heads) * dim_;
-    float* const to = scratch.q.data() + r * dim_;
-    layer.cache == CacheType::kFloat32 ? void(std::copy_n(q, dim_, to)) : round_(q, dim_, to);
+    const float* q = layer.q + index * layer.q_stride + head * dim_;
+    for (int64_t h = 0; h < item.heads; ++h, ++r, q += dim_) {
+      begins[static_cast<size_t>(r)] =
+          static_cast<int32_t>(std::clamp<int64_t>(begin, 0, kChunkKeys));
+      ends[static_cast<size_t>(r)] = static_cast<int32_t>(end);
+      float* const to = scratch.q.data() + r * dim_;
+      layer.cache == CacheType::kFloat32 ? void(std::copy_n(q, dim_, to)) : round_(q, dim_, to);
+    }
   }
+  std::array<const void*, kChunkBlocks> keys, values;
+  const std::span<const int64_t> blocks = item.blocks;
+  for (size_t b = 0; b < kChunkBlocks; ++b) {  // beyond the row's end its last one
+    const int64_t offset =
+        block_offset(layer, blocks[std::min(b, blocks.size() - 1)], item.kv_head);
+    keys[b] = at_byte(layer.keys, offset);
+    values[b] = at_byte(layer.values, offset);
+  }
+  scratch.piece = piece;
+  std::array<const void*, 2 * kChunkBlocks + ChunkCall::kCatchUp> next;
+  const int64_t reads = 2 * ((used + kBlockKeys - 1) / kBlockKeys);
   // The heads of a single query lie in the records as in a tile, so that the kernel writes there.
   const Query& first = plan_.queries[static_cast<size_t>(item.query[0])];
   const int64_t record = item.chunk * heads_ + head;
@@ -181,6 +210,10 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
       .scale = scale_,
       .cache = layer.cache,
       .round = round_,
+      .keys = keys.data(),
+      .values = values.data(),
+      .next = next.data(),
+      .next_blocks = ask_for_next(layer, piece, scratch.fetched, reads, next),
       .used = used,
       .begin = begins.data(),
       .end = ends.data(),
@@ -188,46 +221,33 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
       .scores = alone && first.kept >= 0 ? weights_.data() + (places[0]->kept + record) * kChunkKeys
                                          : scratch.scores.data(),
       .weights = nullptr,
-      .states = states.data(),
+      .states = alone ? states_.data() + places[0]->record + record : scratch.states.data(),
       .sums = alone ? sums_.data() + (places[0]->record + record) * dim_ : scratch.sums.data()};
   call.weights = layer.cache == CacheType::kFloat32 ? call.scores : scratch.weights.data();
-  const std::span<const int64_t> blocks = item.blocks;
-  for (size_t b = 0; b < kChunkBlocks; ++b) {  // beyond the row's end its last one
-    const int64_t block = blocks[std::min(b, blocks.size() - 1)];
-    call.keys[b] = at_byte(layer.keys, block_offset(layer, block, item.kv_head));
-    call.values[b] = at_byte(layer.values, block_offset(layer, block, item.kv_head));
-  }
-  scratch.piece = piece;
-  Fetched& fetched = scratch.fetched;
-  if (fetched.piece <= piece || fetched.piece > piece + kPiecesAhead) fetched = {piece + 1};
-  // The next pieces are most likely ours. Of what lies further ahead than the next one, a block
-  // less than this call reads: that is fetch_ahead()'s.
-  const int64_t last = attend_pieces() - 1;
-  const int64_t reads = 2 * ((used + kBlockKeys - 1) / kBlockKeys);
-  while (call.next_blocks < reads + ChunkCall::kCatchUp) {
-    const int64_t ahead = call.next_blocks + 1 < reads ? kPiecesAhead : 1;
-    const void* const block = next_block(layer, fetched, std::min(piece + ahead, last));
-    if (block == nullptr) break;
-    call.next[call.next_blocks++] = block;
-  }
   if (anything_seen) {
     kernels_.chunk(call);
   } else {  // all before the window
+    std::fill_n(call.states, rows, ChunkState());
     std::fill_n(call.scores, rows * kChunkKeys, 0.0f);
   }
-  for (int64_t r = 0; r < rows; ++r) {
-    const auto of = static_cast<size_t>(r / item.heads);
-    const Query& place = *places[of];
-    const int64_t at = record + r % item.heads;
-    states_[static_cast<size_t>(place.record + at)] = states[static_cast<size_t>(r)];
-    if (alone) continue;
-    std::copy_n(call.sums + r * dim_, dim_, sums_.data() + (place.record + at) * dim_);
-    if (plan_.queries[static_cast<size_t>(item.query[of])].kept < 0) continue;
-    std::copy_n(call.scores + r * kChunkKeys, kChunkKeys,
-                weights_.data() + (place.kept + at) * kChunkKeys);
-  }
+  if (!alone) hand_out(item, places, record, scratch);
   for (int32_t i = 0; i < item.queries; ++i) {
     complete_item(layer, item, item.query[static_cast<size_t>(i)], rank, put);
+  }
+}
+
+void RaggedAttention::hand_out(const Item& item, std::span<const Query* const> places,
+                               int64_t record, const Scratch& scratch) {
+  for (int64_t i = 0, r = 0; i < item.queries; ++i) {
+    const Query& place = *places[static_cast<size_t>(i)];
+    const Query& query = plan_.queries[static_cast<size_t>(item.query[static_cast<size_t>(i)])];
+    for (int64_t at = record; at < record + item.heads; ++at, ++r) {
+      states_[static_cast<size_t>(place.record + at)] = scratch.states[static_cast<size_t>(r)];
+      std::copy_n(scratch.sums.data() + r * dim_, dim_, sums_.data() + (place.record + at) * dim_);
+      if (query.kept < 0) continue;
+      std::copy_n(scratch.scores.data() + r * kChunkKeys, kChunkKeys,
+                  weights_.data() + (place.kept + at) * kChunkKeys);
+    }
   }
 }
 
@@ -261,7 +281,7 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
   for (int64_t c = 0; c < query.chunks; ++c) {
     const ChunkState& state = states[c * heads_];
     const double delta = state.top - rest.m;
-    const double e = state.total == 0 ? 0 : std::exp(delta);
+    const double e = state.total == 0 ? 0 : SoftmaxState::exponential(delta);
     if (query.kept >= 0) {
       factors_[0].data()[place.kept + c * heads_ + head] = static_cast<float>(e);
     }
@@ -282,7 +302,7 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
   const SoftmaxState all = first.merged(rest);
   const auto first_p = static_cast<float>(sees_first ? all.probability(first.m) : 0);
   const double scale = rest.z == 0 ? 0 : all.probability(rest.m);
-  for (int64_t d = 0; d < dim_; ++d) out[d] *= static_cast<float>(scale);
+  kernels_.scale(static_cast<float>(scale), dim_, out);
   if (sees_first) {
     const int64_t block = plan_.row_of(query).blocks[0];
     kernels_.add_first_value(first_p, layer.cache,
@@ -300,19 +320,20 @@ void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head
     const auto put = [&](HeadStatistic statistic, double value) {
       to[static_cast<int64_t>(statistic)] = static_cast<float>(value);
     };
-    put(HeadStatistic::kEntropy, all.entropy());
-    put(HeadStatistic::kVarentropy, all.varentropy());
+    const SoftmaxState::Summary of_all = all.summary();
+    put(HeadStatistic::kEntropy, of_all.entropy);
+    put(HeadStatistic::kVarentropy, of_all.varentropy);
     put(HeadStatistic::kMaxProbability, 1 / all.z);
     put(HeadStatistic::kSinkMass, first_p);
     put(HeadStatistic::kMeanAbsScore, abs_sum / static_cast<double>(valid));
-    put(HeadStatistic::kLogSumExp, all.log_sum_exp());
+    put(HeadStatistic::kLogSumExp, of_all.log_sum_exp);
   }
   if (query.selected >= 0 && layer.padded_head != nullptr) {
     const int64_t empty = std::max<int64_t>(0, layer.padded_slots - valid);
     const SoftmaxState padded =
         empty > 0 ? all.merged(SoftmaxState::of(0, static_cast<double>(empty))) : all;
     float* const to = layer.padded_head + (query.selected * heads_ + head) * 2;
-    to[0] = static_cast<float>(padded.entropy());
+    to[0] = static_cast<float>(padded.summary().entropy);
     to[1] = static_cast<float>(abs_sum / static_cast<double>(layer.padded_slots));
     if (sees_first) summary.padded_first = static_cast<float>(padded.probability(first.m));
     if (empty > 0) summary.padded_empty = static_cast<float>(padded.probability(0));
@@ -367,10 +388,12 @@ void RaggedAttention::compare_heads(const Layer& layer, const AttentionPlan::Com
     return place_of(of.query).kept + of.chunk * heads_;
   };
   const int64_t at = kept_at({index, chunk});
+  const Query& query = plan_.queries[static_cast<size_t>(index)];
   DisagreementCall call{.heads = heads_,
+                        .keys = std::min(query.position + 1 - chunk * kChunkKeys, kChunkKeys),
                         .weights = weights_.data() + at * kChunkKeys,
                         .next = weights_.data() + kept_at(next) * kChunkKeys};
-  const int64_t number = plan_.queries[static_cast<size_t>(index)].compared + chunk;
+  const int64_t number = query.compared + chunk;
   std::array<double, 3>& result = disagreements_[static_cast<size_t>(number)];
   float sums[2];
   call.factors[0] = factors_[0].data() + at;

@@ -91,8 +91,21 @@ class RaggedAttention {
     int64_t piece = 1;
     size_t blocks = 0;
   };
-  /// The next block to ask for, of pieces up to `last`; null where all have been asked for.
-  const void* next_block(const Layer& layer, Fetched& fetched, int64_t last) const;
+  struct alignas(64) Scratch {  // ranks write to theirs all the time
+    FloatBuffer q, scores, weights, sums, outputs;
+    std::vector<ChunkState> states;
+    Fetched fetched;
+    int64_t piece = 0;      ///< attended to last
+    int32_t spare = kNone;  ///< whose place is free since the query in it was put together
+  };
+  /// Writes the next blocks to ask for, of pieces up to `last`.
+  /// @return how many there are: all that have room, or all that are left
+  size_t next_blocks(const Layer& layer, Fetched& fetched, int64_t last,
+                     std::span<const void*> to) const;
+  /// What a piece's call is to fetch.
+  /// @param reads  blocks that the call itself reads
+  int64_t ask_for_next(const Layer& layer, int64_t piece, Fetched& fetched, int64_t reads,
+                       std::span<const void*> to) const;
   /// Whose place for records a query uses. Where queries are put together one after another, the
   /// one that this rank has just finished with, if that is large enough: it lies in this
   /// processor's caches, where places of their own for all queries would not stay.
@@ -100,6 +113,9 @@ class RaggedAttention {
   const Query& place_of(int64_t index) const {
     return plan_.queries[static_cast<size_t>(places_[static_cast<size_t>(index)])];
   }
+  /// Copies what several queries' rows left in the scratch to where each has its records.
+  void hand_out(const Item& item, std::span<const Query* const> places, int64_t record,
+                const Scratch& scratch);
   /// Counts an item of a query as done, and if it was the last puts the query's heads together.
   void complete_item(const Layer& layer, const Item& item, int64_t query, int rank, const Put& put);
   void merge_head(const Layer& layer, int64_t query, int64_t head, float* out);
@@ -130,13 +146,7 @@ class RaggedAttention {
   std::vector<std::array<double, 3>> disagreements_;  ///< [comparisons]
   std::vector<int32_t> items_left_;  ///< [queries][parts that are put together]; atomic
   std::vector<int32_t> places_;      ///< [queries]: whose records it uses, kNone: not begun; atomic
-  struct alignas(64) Scratch {       // ranks write to theirs all the time
-    FloatBuffer q, scores, weights, sums, outputs;
-    Fetched fetched;
-    int64_t piece = 0;      ///< attended to last
-    int32_t spare = kNone;  ///< whose place is free since the query in it was put together
-  };
-  std::vector<Scratch> scratch_;  ///< per rank
+  std::vector<Scratch> scratch_;     ///< per rank
 };
 
 }  // namespace surprisal

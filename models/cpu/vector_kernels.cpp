@@ -67,7 +67,26 @@ void rotate(float* x, const float* cos, const float* sin, int64_t n) {
   for (; i < half; ++i) rotate_lanes(hn::CappedTag<float, 1>(), x + i, cos + i, sin + i, half);
 }
 
-constexpr VectorKernels kVectorKernels = {rms_norm, silu_multiply, rotate};
+template <class D>
+HWY_INLINE void round_lanes(D d, const float* x, uint16_t* y) {
+  const hn::RebindToUnsigned<D> words;
+  const hn::Rebind<uint16_t, D> halves;
+  const auto v = hn::LoadU(d, x);
+  const auto bits = hn::BitCast(words, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1u));
+  const auto up = hn::ShiftRight<16>(hn::Add(hn::Add(bits, odd), hn::Set(words, 0x7fffu)));
+  const auto rounded =
+      hn::IfThenElse(hn::RebindMask(words, hn::IsNaN(v)), hn::Set(words, 0x7fc0u), up);
+  hn::StoreU(hn::TruncateTo(halves, rounded), halves, y);
+}
+
+void round(const float* x, int64_t n, uint16_t* y) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) round_lanes(Floats(), x + i, y + i);
+  for (; i < n; ++i) round_lanes(hn::CappedTag<float, 1>(), x + i, y + i);
+}
+
+constexpr VectorKernels kVectorKernels = {rms_norm, silu_multiply, rotate, round};
 
 }  // namespace HWY_NAMESPACE
 }  // namespace surprisal

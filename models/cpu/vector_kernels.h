@@ -20,6 +20,8 @@ struct VectorKernels {
   void (*silu_multiply)(float* gate, const float* up, int64_t n);
   /// x * cos + rotate_half(x) * sin in place.  @param cos, sin  [n]
   void (*rotate)(float* x, const float* cos, const float* sin, int64_t n);
+  /// y = x in bfloat16, to nearest with ties to even; NaN becomes a quiet one.  @param y  [n]
+  void (*round)(const float* x, int64_t n, uint16_t* y);
 };
 const VectorKernels& vector_kernels(CpuPath path);
 
