@@ -223,12 +223,15 @@ void run(const PackedShape& shape, const LinearCall& call) {
 }  // namespace
 
 void round(const float* x, int64_t n, float* to) {
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int64_t left = std::min<int64_t>(n - i, kLanes);
-    const __m512 v = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << left) - 1), x + i);
-    const auto words = static_cast<__mmask8>((1u << ((left + 1) / 2)) - 1);
-    _mm256_mask_storeu_epi32(to + i / 2, words, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const auto rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i / 2), rounded);
   }
+  if (i == n) return;
+  const __m512 v = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << (n - i)) - 1), x + i);
+  const auto words = static_cast<__mmask8>((1u << ((n - i + 1) / 2)) - 1);
+  _mm256_mask_storeu_epi32(to + i / 2, words, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
 }
 
 void store(const PackedShape& shape, const LinearCall& call, const float* sums, int64_t first_row,
