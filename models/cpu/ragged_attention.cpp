@@ -137,7 +137,6 @@ size_t RaggedAttention::next_blocks(const Layer& layer, Fetched& fetched, int64_
 
 int64_t RaggedAttention::ask_for_next(const Layer& layer, int64_t piece, Fetched& fetched,
                                       int64_t reads, std::span<const void*> to) const {
-  if (fetched.piece <= piece || fetched.piece > piece + kPiecesAhead) fetched = {piece + 1};
   const auto ask = [&](int64_t ahead, size_t asked, int64_t most) {
     const int64_t last = std::min(piece + ahead, attend_pieces() - 1);
     const std::span room = to.subspan(asked, static_cast<size_t>(most) - asked);
@@ -163,6 +162,10 @@ bool RaggedAttention::fetch_ahead(const Layer& layer, int rank) {
 void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const Put& put) {
   const Item& item = plan_.items[static_cast<size_t>(piece)];
   Scratch& scratch = scratch_[static_cast<size_t>(rank)];
+  scratch.piece = piece;
+  Fetched& fetched = scratch.fetched;
+  if (fetched.piece <= piece || fetched.piece > piece + kPiecesAhead) fetched = {piece + 1};
+  fetch_ahead(layer, rank);  // while the call is made up
   const int64_t rows = item.queries * item.heads;
   const int64_t head = item.kv_head * group_ + item.first_head;  // of the item's first row
   const bool alone = item.queries == 1;  // then the heads lie one after the other
@@ -197,7 +200,6 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
     keys[b] = at_byte(layer.keys, offset);
     values[b] = at_byte(layer.values, offset);
   }
-  scratch.piece = piece;
   std::array<const void*, 2 * kChunkBlocks + ChunkCall::kCatchUp> next;
   const int64_t reads = 2 * ((used + kBlockKeys - 1) / kBlockKeys);
   // The heads of a single query lie in the records as in a tile, so that the kernel writes there.
@@ -213,7 +215,7 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
       .keys = keys.data(),
       .values = values.data(),
       .next = next.data(),
-      .next_blocks = ask_for_next(layer, piece, scratch.fetched, reads, next),
+      .next_blocks = ask_for_next(layer, piece, fetched, reads, next),
       .used = used,
       .begin = begins.data(),
       .end = ends.data(),
