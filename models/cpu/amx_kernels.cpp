@@ -83,7 +83,7 @@ HWY_INLINE void multiply_add(Ahead<kTwo>& ahead) {
 }
 
 // multiply_add(), and each register loads the next tile's worth as soon as its last product has
-// read it: where two threads share a core, loads and products hardly overlap otherwise
+// read it: where two threads share a core, loads and products hardly overlap otherwise.
 template <bool kTwo>
 HWY_INLINE void multiply_add_and_load(const std::byte* weights, const float* x, int64_t stride,
                                       Ahead<kTwo>& ahead) {
