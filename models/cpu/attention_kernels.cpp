@@ -251,11 +251,11 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
 
 // Turns products with keys into weights, row by row.
 void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
-  const int64_t used = (call.used + kBlockKeys - 1) / kBlockKeys * kBlockKeys;
+  const int64_t whole = call.blocks() * kBlockKeys;
   for (int r = 0; r < call.rows; ++r) {
     call.states[r] = (call.statistics ? soften<true> : soften<false>)(call, r, fetcher);
     if (call.cache == CacheType::kFloat32) continue;
-    call.round(call.scores + r * kChunkKeys, used, call.weights + r * kChunkKeys);
+    call.round(call.scores + r * kChunkKeys, whole, call.weights + r * kChunkKeys);
   }
 }
 

@@ -61,6 +61,8 @@ struct ChunkCall {
   float* weights;      ///< what values meet: `scores`; for a cache in bfloat16 scratch, w rounded
   ChunkState* states;  ///< out: [rows]
   float* sums;         ///< out: [rows][dim], sum of w * value
+
+  int64_t blocks() const { return (used + kBlockKeys - 1) / kBlockKeys; }  ///< that hold these keys
 };
 
 /// Keys [0, n) of a chunk that values are summed over for all rows together: what all of them see,

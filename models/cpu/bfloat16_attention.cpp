@@ -56,7 +56,7 @@ HWY_INLINE void score_blocks(const ChunkCall& call, int64_t first, Fetcher& fetc
 template <int R>
 void score_rows(const ChunkCall& call, Fetcher& fetcher) {
   constexpr int V = vectors_for(R), H = V / 2;
-  const int64_t blocks = (call.used + kBlockKeys - 1) / kBlockKeys;
+  const int64_t blocks = call.blocks();
   int64_t first = 0;
   for (; blocks - first > H; first += V) score_blocks<R, V>(call, first, fetcher);
   if (first < blocks) score_blocks<R, H>(call, first, fetcher);

@@ -1,7 +1,6 @@
 #include "models/cpu/cpu_step.h"
 
 #include <ATen/ops/zeros.h>
-#include <c10/util/BFloat16.h>
 
 #include <algorithm>
 #include <cmath>

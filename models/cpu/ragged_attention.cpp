@@ -201,7 +201,6 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
     values[b] = at_byte(layer.values, offset);
   }
   std::array<const void*, 2 * kChunkBlocks + ChunkCall::kCatchUp> next;
-  const int64_t reads = 2 * ((used + kBlockKeys - 1) / kBlockKeys);
   // The heads of a single query lie in the records as in a tile, so that the kernel writes there.
   const Query& first = plan_.queries[static_cast<size_t>(item.query[0])];
   const int64_t record = item.chunk * heads_ + head;
@@ -215,7 +214,7 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
       .keys = keys.data(),
       .values = values.data(),
       .next = next.data(),
-      .next_blocks = ask_for_next(layer, piece, fetched, reads, next),
+      .next_blocks = 0,
       .used = used,
       .begin = begins.data(),
       .end = ends.data(),
@@ -225,6 +224,7 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
       .weights = nullptr,
       .states = alone ? states_.data() + places[0]->record + record : scratch.states.data(),
       .sums = alone ? sums_.data() + (places[0]->record + record) * dim_ : scratch.sums.data()};
+  call.next_blocks = ask_for_next(layer, piece, fetched, 2 * call.blocks(), next);
   call.weights = layer.cache == CacheType::kFloat32 ? call.scores : scratch.weights.data();
   if (anything_seen) {
     kernels_.chunk(call);

@@ -4,13 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <bit>
-#include <cmath>
-#include <limits>
 #include <random>
 #include <vector>
 
 #include "models/cpu/vector_kernels.h"
-#include "models/softmax_state.h"
 
 namespace surprisal {
 namespace {
@@ -69,31 +66,6 @@ TEST_P(VectorKernelsTest, RotateTurnsPairsHalfARowApart) {
 
 INSTANTIATE_TEST_SUITE_P(Paths, VectorKernelsTest, ::testing::ValuesIn(available_cpu_paths()),
                          [](const auto& path) { return std::string(cpu_path_name(path.param)); });
-
-TEST(SoftmaxState, SummaryOfMergedSetsIsThatOfTheWhole) {
-  const std::vector<double> scores = {0.5, -3, 2, 2, -40, 1.25};
-  SoftmaxState merged;
-  for (const double score : scores) merged = merged.merged(SoftmaxState::of(score));
-  double z = 0, mean = 0, square = 0;
-  for (const double score : scores) z += std::exp(score);
-  for (const double score : scores) {
-    const double p = std::exp(score) / z, surprisal = std::log(z) - score;
-    EXPECT_NEAR(merged.probability(score), p, 1e-15);
-    mean += p * surprisal;
-    square += p * surprisal * surprisal;
-  }
-  const SoftmaxState::Summary summary = merged.summary();
-  EXPECT_NEAR(summary.log_sum_exp, std::log(z), 1e-14);
-  EXPECT_NEAR(summary.entropy, mean, 1e-14);
-  EXPECT_NEAR(summary.varentropy, square - mean * mean, 1e-13);
-}
-
-TEST(SoftmaxState, AnInfiniteScoreIsNotTakenForCertainty) {
-  const double infinity = std::numeric_limits<double>::infinity();
-  const SoftmaxState state = SoftmaxState::of(infinity).merged(SoftmaxState::of(0));
-  EXPECT_TRUE(std::isnan(state.z));
-  EXPECT_TRUE(std::isnan(state.probability(infinity)));
-}
 
 }  // namespace
 }  // namespace surprisal
