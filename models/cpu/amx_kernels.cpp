@@ -15,6 +15,7 @@
 
 #include "models/cpu/amx_tiles.h"
 #include "models/cpu/bfloat16_kernels.h"
+#include "models/cpu/compact_vectors.h"
 #include "models/cpu/prefetch.h"
 
 namespace surprisal::amx {
@@ -39,23 +40,69 @@ namespace surprisal::amx {
 namespace {
 
 constexpr int64_t kPairBytes = 4 * kPanel;  // two tiles' rows, side by side
+// Rows whose sums of a panel stay near.
+constexpr int64_t kRowBlock = 192;
+constexpr int64_t kMostBlocks = kRowBlock / kMaxRows;
+constexpr int64_t kBlockSums = kMaxRows * kPanel;
 
-// Fetches what is read later, a part of it with each tile that is read now. One after the other
-// they would take all of a core's fill buffers, for which the tiles' own lines then wait.
-template <bool kTwo>
-struct Ahead {
-  static constexpr int64_t kParts = kTwo ? 4 : 1;
-  const std::byte* from;
-  int64_t part_lines;
-
-  Ahead(const std::byte* first, int64_t lines)
-      : from(first), part_lines((lines + kParts - 1) / kParts) {}
-  HWY_INLINE void fetch() {
-    // A single tile of rows takes weights as they come (but for the first 16 of 33), and the
-    // first-level cache has room.
-    for (int64_t i = 0; i < part_lines; ++i) prefetch_weights<!kTwo>(from + i * kLineBytes);
-    from += part_lines * kLineBytes;
+// Asks for weights that are read later, a few lines with each product: many at a time would take
+// all of a core's fill buffers, for which the tiles' own lines then wait.
+class Ahead {
+ public:
+  Ahead(const std::byte* from, int64_t lines_of_product)
+      : from_(from), lines_of_product_(lines_of_product) {}
+  HWY_INLINE void fetch() { fetch(lines_of_product_); }
+  HWY_INLINE void fetch(int64_t lines) {
+    for (int64_t i = 0; i < lines; ++i) prefetch_to_l2(from_ + i * kLineBytes);
+    from_ += lines * kLineBytes;
   }
+
+ private:
+  const std::byte* from_;
+  int64_t lines_of_product_;
+};
+
+// What tiles read a panel from, piece by piece.
+class Plain {
+ public:
+  // Cache lines of a tile's worth of inputs that products ask for.
+  static constexpr int64_t kLines = kTilePairs * kPairBytes / kLineBytes;
+
+  Plain(const std::byte* panel, int64_t /*in*/) : at_(panel) {}
+  const std::byte* at() const { return at_; }
+  HWY_INLINE const std::byte* next(int64_t pairs, Ahead& /*ahead*/) {
+    const std::byte* const piece = at_;
+    at_ += pairs * kPairBytes;
+    return piece;
+  }
+
+ private:
+  const std::byte* at_;
+};
+
+// Decodes each piece into the first-level cache. A unit asks for one of its lines.
+class Compact {
+ public:
+  static constexpr int64_t kUnitPairs = compact::kUnitInputs / 2;
+  static constexpr int64_t kLines =
+      kTilePairs / kUnitPairs * (compact::kUnitBytes / kLineBytes - 1);
+
+  Compact(const std::byte* panel, int64_t in) : units_(panel, in) {}
+  const std::byte* at() const { return units_.at(); }
+  HWY_INLINE const std::byte* next(int64_t pairs, Ahead& ahead) {
+    compact::UnitDecoder decoder(units_, plain_);
+    for (int64_t i = 0; i < pairs; i += kUnitPairs) {
+      ahead.fetch(1);
+      decoder.next();
+    }
+    units_ = decoder;
+    fence();
+    return plain_;
+  }
+
+ private:
+  compact::UnitReader units_;
+  alignas(64) std::byte plain_[kMostBlocks * kTilePairs * kPairBytes];
 };
 
 // One tile's worth of inputs: weights and activations that the tile registers hold.
@@ -69,12 +116,12 @@ HWY_INLINE void load(const std::byte* weights, const float* x, int64_t stride) {
 
 // Adds their products to the sums.
 template <bool kTwo>
-HWY_INLINE void multiply_add(Ahead<kTwo>& ahead) {
+HWY_INLINE void multiply_add(Ahead& ahead) {
   _tile_dpbf16ps(0, 4, 6);
   ahead.fetch();
   _tile_dpbf16ps(1, 4, 7);
+  ahead.fetch();
   if constexpr (kTwo) {
-    ahead.fetch();
     _tile_dpbf16ps(3, 5, 7);
     ahead.fetch();
     _tile_dpbf16ps(2, 5, 6);
@@ -86,7 +133,7 @@ HWY_INLINE void multiply_add(Ahead<kTwo>& ahead) {
 // read it: where two threads share a core, loads and products hardly overlap otherwise.
 template <bool kTwo>
 HWY_INLINE void multiply_add_and_load(const std::byte* weights, const float* x, int64_t stride,
-                                      Ahead<kTwo>& ahead) {
+                                      Ahead& ahead) {
   _tile_dpbf16ps(0, 4, 6);
   ahead.fetch();
   if constexpr (kTwo) {
@@ -99,38 +146,29 @@ HWY_INLINE void multiply_add_and_load(const std::byte* weights, const float* x, 
     _tile_dpbf16ps(2, 5, 6);
     _tile_loadd(6, weights, kPairBytes);
     _tile_loadd(5, x + kTileRows * stride, stride * 4);
-    ahead.fetch();
   } else {
     _tile_loadd(6, weights, kPairBytes);
     _tile_dpbf16ps(1, 4, 7);
     _tile_loadd(4, x, stride * 4);
     _tile_loadd(7, weights + kTileBytes, kPairBytes);
   }
+  ahead.fetch();
 }
 
-// The sums of one panel for one block of rows, for which the tiles are set up.
-// @param x      [rows][pairs], `stride` pairs from row to row
-// @param fetch  what to prefetch meanwhile, `fetch_lines` cache lines with each tile of inputs
-// @param sums   out: [rows][kPanel]
+// Adds a piece's products to the sums that the tiles hold.
+// @param x  [rows][pairs], `stride` pairs from row to row
 template <bool kTwo>
-void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t pairs,
-               int64_t rows, const std::byte* fetch, int64_t fetch_lines, float* sums) {
-  _tile_zero(0);
-  _tile_zero(1);
-  if constexpr (kTwo) {
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-  Ahead<kTwo> ahead(fetch, fetch_lines);
+HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stride, int64_t pairs,
+                          int64_t rows, Ahead& ahead) {
   const int64_t whole = pairs / kTilePairs * kTilePairs;
   if (whole > 0) {
     load<kTwo>(weights, x, stride);
     for (int64_t k = kTilePairs; k < whole; k += kTilePairs) {
       weights += kTilePairs * kPairBytes;
-      multiply_add_and_load(weights, x + k, stride, ahead);
+      multiply_add_and_load<kTwo>(weights, x + k, stride, ahead);
     }
     weights += kTilePairs * kPairBytes;
-    multiply_add(ahead);
+    multiply_add<kTwo>(ahead);
   }
   if (const auto left = static_cast<size_t>(pairs - whole); left > 0) {  // the rest, with zeros
     alignas(64) std::array<std::byte, kTilePairs * kPairBytes> last_weights{};
@@ -141,16 +179,101 @@ void sum_block(const std::byte* weights, const float* x, int64_t stride, int64_t
     }
     fence();
     load<kTwo>(last_weights.data(), last_x.data(), kTilePairs);
-    multiply_add(ahead);
+    multiply_add<kTwo>(ahead);
   }
-  constexpr int64_t kHalf = kPanel / 2;
+}
+
+template <bool kTwo>
+HWY_INLINE void zero_sums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  if constexpr (kTwo) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+}
+
+constexpr int64_t kHalf = kPanel / 2, kSecond = kTileRows * kPanel;
+
+// @param sums  [rows of a block][kPanel]
+template <bool kTwo>
+HWY_INLINE void load_sums(const float* sums) {
+  _tile_loadd(0, sums, kPairBytes);
+  _tile_loadd(1, sums + kHalf, kPairBytes);
+  if constexpr (kTwo) {
+    _tile_loadd(2, sums + kSecond, kPairBytes);
+    _tile_loadd(3, sums + kSecond + kHalf, kPairBytes);
+  }
+}
+template <bool kTwo>
+HWY_INLINE void store_sums(float* sums) {
   _tile_stored(0, sums, kPairBytes);
   _tile_stored(1, sums + kHalf, kPairBytes);
   if constexpr (kTwo) {
-    _tile_stored(2, sums + kTileRows * kPanel, kPairBytes);
-    _tile_stored(3, sums + kTileRows * kPanel + kHalf, kPairBytes);
+    _tile_stored(2, sums + kSecond, kPairBytes);
+    _tile_stored(3, sums + kSecond + kHalf, kPairBytes);
+  }
+}
+
+// Rows [first, first + count) in blocks of `size`, of which the last ends where they do and so may
+// begin within the one before it.
+struct RowBlocks {
+  int64_t first, count, blocks, size;
+
+  RowBlocks(int64_t first_row, int64_t rows)
+      : first(first_row),
+        count(rows),
+        blocks((rows + kMaxRows - 1) / kMaxRows),
+        size((rows + blocks - 1) / blocks) {}
+  int64_t begin(int64_t block) const { return std::min(block * size, count - size); }
+};
+
+// @param sums  out: [blocks][kBlockSums], of which [size][kPanel] are used
+template <bool kTwo, class Source>
+void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows,
+               const std::byte* panel, float* sums) {
+  constexpr int64_t kProducts = kTwo ? 4 : 2;
+  const int64_t pairs = (shape.in + 1) / 2, blocks = rows.blocks;
+  // Blocks go over a few inputs in turn, their weights and sums in the first-level cache: what
+  // comes from the second-level one keeps memory waiting. The more blocks, the longer until memory
+  // is.
+  const int64_t piece = blocks * kTilePairs;
+  const int64_t lines = (Source::kLines + kProducts * blocks - 1) / (kProducts * blocks);
+  Source source(panel, shape.in);
+  for (int64_t k = 0; k < pairs; k += piece) {
+    const int64_t count = std::min(piece, pairs - k);
+    Ahead ahead(well_ahead_of(source.at()), lines);
+    const std::byte* const weights = source.next(count, ahead);
+    for (int64_t block = 0; block < blocks; ++block) {
+      float* const to = sums + block * kBlockSums;
+      if (k == 0) {
+        zero_sums<kTwo>();
+      } else if (blocks > 1) {
+        load_sums<kTwo>(to);
+      }
+      const float* const x = call.x + (rows.first + rows.begin(block)) * call.x_stride + k;
+      add_piece<kTwo>(weights, x, call.x_stride, count, rows.size, ahead);
+      if (blocks > 1 || k + piece >= pairs) store_sums<kTwo>(to);
+    }
   }
   fence();
+}
+
+template <class Source>
+void run(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows) {
+  alignas(64) float sums[kMostBlocks * kBlockSums];
+  configure(rows.size);
+  for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel) {
+    const auto* const weights =
+        static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
+    (rows.size > kTileRows ? sum_panel<true, Source> : sum_panel<false, Source>)(shape, call, rows,
+                                                                                 weights, sums);
+    for (int64_t block = 0; block < rows.blocks; ++block) {
+      const int64_t begin = block * rows.size, end = std::min(begin + rows.size, rows.count);
+      const float* const from = sums + block * kBlockSums + (begin - rows.begin(block)) * kPanel;
+      bfloat16::store(shape, call, from, rows.first + begin, end - begin, panel);
+    }
+  }
 }
 
 }  // namespace
@@ -170,24 +293,12 @@ void release() {
 }
 
 void run(const PackedShape& shape, const LinearCall& call) {
-  alignas(64) float sums[kMaxRows * kPanel];
-  const int64_t pairs = (shape.in + 1) / 2;
-  const int64_t blocks = (call.rows + kMaxRows - 1) / kMaxRows;
-  // That each block asks for with a tile of inputs.
-  const int64_t lines = (kTilePairs * kPairBytes / kLineBytes + blocks - 1) / blocks;
-  int64_t configured = 0;
-  for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel) {
-    const auto* const weights =
-        static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
-    for (int64_t block = 0; block < blocks; ++block) {
-      const int64_t row = call.rows * block / blocks;  // sizes differ by at most one
-      const int64_t rows = call.rows * (block + 1) / blocks - row;
-      if (rows != configured) configure(configured = rows);
-      const std::byte* const fetch = ahead_of(weights, shape.panel_bytes(), block, blocks);
-      (rows > kTileRows ? sum_block<true> : sum_block<false>)(weights, call.x + row * call.x_stride,
-                                                              call.x_stride, pairs, rows, fetch,
-                                                              lines, sums);
-      bfloat16::store(shape, call, sums, row, rows, panel);
+  for (int64_t row = 0; row < call.rows; row += kRowBlock) {
+    const RowBlocks rows(row, std::min(kRowBlock, call.rows - row));
+    if (shape.type == WeightType::kCompactBfloat16) {
+      run<Compact>(shape, call, rows);
+    } else {
+      run<Plain>(shape, call, rows);
     }
   }
   release();

@@ -465,7 +465,7 @@ const LinearKernels& linear_kernels(CpuPath path) {
 #if HWY_TARGETS & HWY_AVX3
   static constexpr LinearKernels kWithDotProducts = {true, N_AVX3::run, bfloat16::round, 2,
                                                      bfloat16::run};
-  static constexpr LinearKernels kWithTiles = {false, N_AVX3::run, bfloat16::round, 2, amx::run};
+  static constexpr LinearKernels kWithTiles = {true, N_AVX3::run, bfloat16::round, 2, amx::run};
   if (path == CpuPath::kAmx) return kWithTiles;
   if (path == CpuPath::kAvx512Bf16) return kWithDotProducts;
   if (path == CpuPath::kAvx512) return N_AVX3::kKernels;
