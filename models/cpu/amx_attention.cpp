@@ -23,14 +23,21 @@ const std::byte* bytes(const void* numbers) {
   return static_cast<const std::byte*>(numbers);
 }
 
-// Tiles 0 to 3 take sums, 4 queries, 5 keys, 6 weights and 7 values.
+// Tiles 0 to 3 take sums, 4 queries, 5 keys, 6 weights and 7 values; by number of rows.
+constexpr auto kShapes = [] {
+  std::array<TileShapes, kAttentionRows + 1> all;
+  for (int64_t rows = 1; rows <= kAttentionRows; ++rows) {
+    TileShapes& shapes = all[static_cast<size_t>(rows)];
+    for (const int tile : {0, 1, 2, 3, 4}) shapes.set(tile, rows, kTileBytes);
+    shapes.set(5, kTilePairs, kTileBytes);
+    shapes.set(6, rows, 4 * kBlockPairs);
+    shapes.set(7, kBlockPairs, kTileBytes);
+  }
+  return all;
+}();
+
 void configure_for(int64_t rows) {
-  TileShapes shapes;
-  for (const int tile : {0, 1, 2, 3, 4}) shapes.set(tile, rows, kTileBytes);
-  shapes.set(5, kTilePairs, kTileBytes);
-  shapes.set(6, rows, 4 * kBlockPairs);
-  shapes.set(7, kBlockPairs, kTileBytes);
-  shapes.load();
+  use_tiles(kShapes[static_cast<size_t>(rows)]);
 }
 
 // Rows [row, row + rows), which all see keys [begin, end) of the chunk; begin is a block's.
@@ -113,7 +120,7 @@ void weigh_columns(const ChunkCall& call, const Part& part, int64_t column, Fetc
 }
 
 void weigh_part(const ChunkCall& call, const Part& part, Fetcher& fetcher) {
-  if (part.rows != call.rows) configure_for(part.rows);
+  configure_for(part.rows);
   int64_t column = 0;
   for (; column + 4 * kTileColumns <= call.dim; column += 4 * kTileColumns) {
     weigh_columns<4>(call, part, column, fetcher);
@@ -124,6 +131,7 @@ void weigh_part(const ChunkCall& call, const Part& part, Fetcher& fetcher) {
 }  // namespace
 
 void score(const ChunkCall& call, Fetcher& fetcher) {
+  fence();
   configure_for(call.rows);
   constexpr int64_t kTileOfKeys = kTilePairs * kTileBytes;
   for (int64_t first = 0; first * kBlockKeys < call.used; first += 4) {
@@ -166,7 +174,6 @@ void weigh(const ChunkCall& call, Fetcher& fetcher) {
     while (next < call.rows && call.end[next] == call.end[row]) ++next;
     if (call.end[row] > common) weigh_part(call, {row, next - row, common, call.end[row]}, fetcher);
   }
-  _tile_release();
 }
 
 }  // namespace surprisal::amx

@@ -279,17 +279,19 @@ void run(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows
 }  // namespace
 
 void configure(int64_t rows) {
-  TileShapes shapes;
-  for (const int tile : {0, 1, 4}) shapes.set(tile, std::min(rows, kTileRows), kTileBytes);
-  if (rows > kTileRows) {
-    for (const int tile : {2, 3, 5}) shapes.set(tile, rows - kTileRows, kTileBytes);
-  }
-  for (const int tile : {6, 7}) shapes.set(tile, kTilePairs, kTileBytes);
-  shapes.load();
-}
-
-void release() {
-  _tile_release();
+  static constexpr auto kShapes = [] {
+    std::array<TileShapes, kMaxRows + 1> all;
+    for (int64_t count = 1; count <= kMaxRows; ++count) {
+      TileShapes& shapes = all[static_cast<size_t>(count)];
+      for (const int tile : {0, 1, 4}) shapes.set(tile, std::min(count, kTileRows), kTileBytes);
+      if (count > kTileRows) {
+        for (const int tile : {2, 3, 5}) shapes.set(tile, count - kTileRows, kTileBytes);
+      }
+      for (const int tile : {6, 7}) shapes.set(tile, kTilePairs, kTileBytes);
+    }
+    return all;
+  }();
+  use_tiles(kShapes[static_cast<size_t>(rows)]);
 }
 
 void run(const PackedShape& shape, const LinearCall& call) {
@@ -301,7 +303,6 @@ void run(const PackedShape& shape, const LinearCall& call) {
       run<Plain>(shape, call, rows);
     }
   }
-  release();
 }
 
 }  // namespace surprisal::amx

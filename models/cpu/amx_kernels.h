@@ -22,7 +22,6 @@ inline constexpr int64_t kMaxRows = 32;
 /// Sets this thread's tiles up for a block of 1 to kMaxRows rows: 0 to 3 take sums (0 and 1 those
 /// of the first 16 rows, each half a panel), 4 and 5 rows, 6 and 7 weights.
 void configure(int64_t rows);
-void release();
 
 void run(const PackedShape& shape, const LinearCall& call);
 

@@ -22,23 +22,29 @@ HWY_INLINE void fence() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-/// Sizes of this thread's tiles, as LDTILECFG reads them. Tiles that are not set are not used.
+/// Sizes of a thread's tiles, as LDTILECFG reads them. Tiles that are not set are not used.
 struct alignas(64) TileShapes {
   uint8_t palette = 1, first_row = 0, reserved[14] = {};
   uint16_t row_bytes[16] = {};
   uint8_t rows[16] = {};
 
-  void set(int tile, int64_t tile_rows, int64_t tile_row_bytes) {
+  constexpr void set(int tile, int64_t tile_rows, int64_t tile_row_bytes) {
     rows[tile] = static_cast<uint8_t>(tile_rows);
     row_bytes[tile] = static_cast<uint16_t>(tile_row_bytes);
   }
-  /// Also makes all tiles zero.
-  HWY_INLINE void load() const {
-    fence();
-    _tile_loadconfig(this);
-  }
 };
 static_assert(sizeof(TileShapes) == 64);
+
+/// Gives this thread's tiles these sizes, which takes as long as a few products, unless they have
+/// them. What the tiles then hold is not defined.
+/// @param shapes  must outlive the thread
+inline void use_tiles(const TileShapes& shapes) {
+  thread_local const TileShapes* used = nullptr;
+  if (used == &shapes) return;
+  used = &shapes;
+  fence();
+  _tile_loadconfig(&shapes);
+}
 
 }  // namespace surprisal::amx
 HWY_POP_ATTRIBUTES

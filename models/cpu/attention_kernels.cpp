@@ -201,8 +201,9 @@ HWY_INLINE Vector exponential(Vector x) {
 }
 
 // Scales one row's products with keys and turns them into weights, in place.
+// @param lines  to fetch with each vector: scores are few and take long
 template <bool kStatistics>
-ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
+ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher, int lines) {
   const Floats d;
   float* const scores = call.scores + row * kChunkKeys;
   const int64_t vectors = (call.used + kLanes - 1) / kLanes;
@@ -226,7 +227,7 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
   top = hn::MaxOfLanes(d, top);
   Vector total = zero, first = zero, second = zero, abs = zero;
   for (int64_t v = 0; v < vectors; ++v) {
-    fetcher.fetch(kLanes / 4);  // keeps memory busy: scores are few and take long
+    fetcher.fetch(lines);
     const Vector s = hn::Load(d, scores + v * kLanes);
     const Vector distance = seen(v, hn::Sub(s, top), zero);
     const Vector w = seen(v, exponential(distance), zero);
@@ -250,10 +251,10 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
 }
 
 // Turns products with keys into weights, row by row.
-void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
+void soften_rows(const ChunkCall& call, Fetcher& fetcher, int lines = kLanes / 4) {
   const int64_t whole = call.blocks() * kBlockKeys;
   for (int r = 0; r < call.rows; ++r) {
-    call.states[r] = (call.statistics ? soften<true> : soften<false>)(call, r, fetcher);
+    call.states[r] = (call.statistics ? soften<true> : soften<false>)(call, r, fetcher, lines);
     if (call.cache == CacheType::kFloat32) continue;
     call.round(call.scores + r * kChunkKeys, whole, call.weights + r * kChunkKeys);
   }
@@ -397,7 +398,7 @@ void add_first_value(float factor, CacheType type, const void* values, int64_t n
   for (int64_t i = 0; i < n; ++i) to[i] += factor * std::bit_cast<float>(pairs[i] << 16);
 }
 
-constexpr AttentionKernels kAttentionKernels = {kTileRows,  chunk, disagreement,
+constexpr AttentionKernels kAttentionKernels = {kTileRows,  false, chunk,          disagreement,
                                                 add_scaled, scale, add_first_value};
 
 #if HWY_TARGET == HWY_AVX3
@@ -415,14 +416,14 @@ void chunk_with_tiles(const ChunkCall& call) {
   if (call.cache == CacheType::kFloat32) return chunk(call);
   Fetcher fetcher(call);
   amx::score(call, fetcher);
-  soften_rows(call, fetcher);
+  soften_rows(call, fetcher, kLanes / 2);
   amx::weigh(call, fetcher);
 }
 
-constexpr AttentionKernels kWithTiles = {kTileRows, chunk_with_tiles, disagreement, add_scaled,
-                                         scale,     add_first_value};
+constexpr AttentionKernels kWithTiles = {kTileRows,  true,  chunk_with_tiles, disagreement,
+                                         add_scaled, scale, add_first_value};
 constexpr AttentionKernels kWithDotProducts = {
-    kTileRows, chunk_with_dot_products, disagreement, add_scaled, scale, add_first_value};
+    kTileRows, false, chunk_with_dot_products, disagreement, add_scaled, scale, add_first_value};
 #endif
 
 }  // namespace HWY_NAMESPACE

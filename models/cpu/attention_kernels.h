@@ -85,6 +85,11 @@ struct DisagreementCall {
 
 struct AttentionKernels {
   int64_t tile_rows;
+  /// Whether what a call reads is to be on its way when it begins, values while it scores keys and
+  /// the next call's keys while it weighs values. Lines that arrive when they are read go on to the
+  /// first-level cache; those that have to be read from the second-level one keep an Intel core's
+  /// fetches from memory waiting. Otherwise memory is asked for some calls ahead.
+  bool just_in_time;
   void (*chunk)(const ChunkCall& call);
   void (*disagreement)(const DisagreementCall& call, float (&sums)[2]);
   /// to += factor * from, n floats

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "lib/error.h"
+#include "models/cpu/prefetch.h"
 
 namespace surprisal {
 namespace {
@@ -250,16 +251,19 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64
   const int64_t group = config_.num_attention_heads / kv_heads;
   const int64_t row = piece / kv_heads, kv_head = piece % kv_heads;
   const auto token = static_cast<size_t>(slab.begin + row);
-  for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
-    vector_.rotate(q_.row(row) + head * dim, cos_[token], sin_[token], dim);
-  }
   float* const key = k_.row(row) + kv_head * dim;
-  vector_.rotate(key, cos_[token], sin_[token], dim);
+  const float* const value = v_.row(row) + kv_head * dim;
+  const auto rotate = [&] {
+    for (int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+      vector_.rotate(q_.row(row) + head * dim, cos_[token], sin_[token], dim);
+    }
+    vector_.rotate(key, cos_[token], sin_[token], dim);
+  };
   const int64_t offset = slab.batch.offsets[token];
   const int64_t at = slab.batch.block_numbers[token] * cache.values(layer).stride(0) +
                      kv_head * KVCache::kBlockTokens * dim;
-  const float* const value = v_.row(row) + kv_head * dim;
   if (cache.dtype() == at::kFloat) {
+    rotate();
     float* const keys = cache.keys(layer).mutable_data_ptr<float>() + at + offset;
     for (int64_t d = 0; d < dim; ++d) keys[d * KVCache::kBlockTokens] = key[d];
     std::copy_n(value, dim, cache.values(layer).mutable_data_ptr<float>() + at + offset * dim);
@@ -268,6 +272,11 @@ void CpuStep::place(int64_t layer, const Slab& slab, const KVCache& cache, int64
   auto* const keys = static_cast<uint16_t*>(cache.keys(layer).mutable_data_ptr()) + at + 2 * offset;
   auto* const values = static_cast<uint16_t*>(cache.values(layer).mutable_data_ptr()) + at +
                        offset / 2 * 2 * dim + offset % 2;
+  // A key is a little of each of its block's lines.
+  for (int64_t d = 0; d < dim; d += 2) prefetch_to_write(keys + d * KVCache::kBlockTokens);
+  constexpr int64_t kLinePairs = kLineBytes / 4;
+  for (int64_t d = 0; d < dim; d += kLinePairs) prefetch_to_write(values + 2 * d);
+  rotate();
   uint16_t* const rounded = scratch_[static_cast<size_t>(rank)].rounded.data();
   vector_.round(key, dim, rounded);
   for (int64_t d = 0; d < dim; d += 2)

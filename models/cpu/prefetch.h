@@ -19,6 +19,12 @@ HWY_INLINE void prefetch_to_l2(const void* address) {
   __builtin_prefetch(address, kRead, kSecondLevel);
 }
 
+/// Asks for a cache line of which a part is about to be written.
+HWY_INLINE void prefetch_to_write(void* address) {
+  constexpr int kWrite = 1, kFirstLevel = 3;
+  __builtin_prefetch(address, kWrite, kFirstLevel);
+}
+
 /// Whether PREFETCHNTA fetches at the speed of memory, into the first-level cache alone. AMD's
 /// processors do; one of Intel's with AMX took 2.3 times as long for a step.
 extern const bool fetches_past_l2;

@@ -22,8 +22,11 @@ CpuPath products_path(CpuPath path, int64_t dim, int64_t group) {
   return path == CpuPath::kAmx && !amx::attention_takes(dim, group) ? CpuPath::kAvx512 : path;
 }
 
-// Beyond the one that is being attended to. Their keys and values stay in the second-level cache.
-constexpr int64_t kPiecesAhead = 3;
+// Beyond the one that is being attended to. Their keys and values stay in the second-level cache,
+// or go on to the first-level one.
+constexpr int64_t pieces_ahead(const AttentionKernels& kernels) {
+  return kernels.just_in_time ? 1 : 3;
+}
 
 static_assert(kBlockKeys == KVCache::kBlockTokens && kChunkKeys % kBlockKeys == 0);
 
@@ -114,18 +117,30 @@ const AttentionPlan::Query& RaggedAttention::begin_query(int64_t index, int rank
   return plan_.queries[static_cast<size_t>(taken)];
 }
 
-size_t RaggedAttention::next_blocks(const Layer& layer, Fetched& fetched, int64_t last,
+RaggedAttention::Fetched RaggedAttention::first_ahead(int64_t piece) const {
+  if (!kernels_.just_in_time) return {piece + 1, 0};
+  return {piece, plan_.items[static_cast<size_t>(piece)].blocks.size()};
+}
+
+RaggedAttention::Fetched RaggedAttention::end_ahead(int64_t piece, int64_t ahead) const {
+  const int64_t last = piece + ahead;
+  if (last >= attend_pieces()) return {attend_pieces(), 0};
+  if (!kernels_.just_in_time) return {last + 1, 0};
+  return {last, plan_.items[static_cast<size_t>(last)].blocks.size()};
+}
+
+size_t RaggedAttention::next_blocks(const Layer& layer, Fetched& fetched, Fetched end,
                                     std::span<const void*> to) const {
   const auto same_keys = [](const Item& a, const Item& b) {
     return a.kv_head == b.kv_head && a.chunk == b.chunk && std::ranges::equal(a.blocks, b.blocks);
   };
   size_t found = 0;
-  for (; fetched.piece <= last; ++fetched.piece, fetched.blocks = 0) {
+  for (; fetched < end; ++fetched.piece, fetched.blocks = 0) {
     const Item& item = plan_.items[static_cast<size_t>(fetched.piece)];
     if (fetched.piece > 0 && fetched.blocks == 0 && same_keys(item, *(&item - 1))) continue;
     const size_t count = item.blocks.size();
     for (; fetched.blocks < 2 * count; ++fetched.blocks) {
-      if (found == to.size()) return found;
+      if (found == to.size() || fetched == end) return found;
       const bool keys = fetched.blocks < count;
       const int64_t block = item.blocks[fetched.blocks - (keys ? 0 : count)];
       to[found++] =
@@ -138,21 +153,20 @@ size_t RaggedAttention::next_blocks(const Layer& layer, Fetched& fetched, int64_
 int64_t RaggedAttention::ask_for_next(const Layer& layer, int64_t piece, Fetched& fetched,
                                       int64_t reads, std::span<const void*> to) const {
   const auto ask = [&](int64_t ahead, size_t asked, int64_t most) {
-    const int64_t last = std::min(piece + ahead, attend_pieces() - 1);
     const std::span room = to.subspan(asked, static_cast<size_t>(most) - asked);
-    return asked + next_blocks(layer, fetched, last, room);
+    return asked + next_blocks(layer, fetched, end_ahead(piece, ahead), room);
   };
   // The next pieces are most likely ours. Of what lies further ahead than the next one, a block
   // less than this call reads: that is fetch_ahead()'s.
-  const size_t asked = ask(kPiecesAhead, 0, reads - 1);
+  const size_t asked = ask(pieces_ahead(kernels_), 0, reads - 1);
   return static_cast<int64_t>(ask(1, asked, reads + ChunkCall::kCatchUp));
 }
 
 bool RaggedAttention::fetch_ahead(const Layer& layer, int rank) {
   Scratch& scratch = scratch_[static_cast<size_t>(rank)];
-  const int64_t last = std::min(scratch.piece + kPiecesAhead, attend_pieces() - 1);
+  const Fetched end = end_ahead(scratch.piece, pieces_ahead(kernels_));
   const void* block = nullptr;
-  if (next_blocks(layer, scratch.fetched, last, {&block, 1}) == 0) return false;
+  if (next_blocks(layer, scratch.fetched, end, {&block, 1}) == 0) return false;
   for (int64_t at = 0; at < kBlockKeys * dim_ * cache_bytes(layer.cache); at += kLineBytes) {
     prefetch_to_l2(at_byte(block, at));
   }
@@ -164,7 +178,8 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
   Scratch& scratch = scratch_[static_cast<size_t>(rank)];
   scratch.piece = piece;
   Fetched& fetched = scratch.fetched;
-  if (fetched.piece <= piece || fetched.piece > piece + kPiecesAhead) fetched = {piece + 1};
+  const Fetched least = first_ahead(piece), most{piece + pieces_ahead(kernels_) + 1, 0};
+  if (fetched < least || fetched > most) fetched = least;
   fetch_ahead(layer, rank);  // while the call is made up
   const int64_t rows = item.queries * item.heads;
   const int64_t head = item.kv_head * group_ + item.first_head;  // of the item's first row

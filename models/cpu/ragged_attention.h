@@ -90,6 +90,7 @@ class RaggedAttention {
   struct Fetched {
     int64_t piece = 1;
     size_t blocks = 0;
+    auto operator<=>(const Fetched&) const = default;
   };
   struct alignas(64) Scratch {  // ranks write to theirs all the time
     FloatBuffer q, scores, weights, sums, outputs;
@@ -98,9 +99,13 @@ class RaggedAttention {
     int64_t piece = 0;      ///< attended to last
     int32_t spare = kNone;  ///< whose place is free since the query in it was put together
   };
-  /// Writes the next blocks to ask for, of pieces up to `last`.
+  /// Where a piece's own call is to begin to ask, at least.
+  Fetched first_ahead(int64_t piece) const;
+  /// Until where to ask while that many pieces before one are attended to.
+  Fetched end_ahead(int64_t piece, int64_t ahead) const;
+  /// Writes the next blocks to ask for, as far as `end`.
   /// @return how many there are: all that have room, or all that are left
-  size_t next_blocks(const Layer& layer, Fetched& fetched, int64_t last,
+  size_t next_blocks(const Layer& layer, Fetched& fetched, Fetched end,
                      std::span<const void*> to) const;
   /// What a piece's call is to fetch.
   /// @param reads  blocks that the call itself reads

@@ -114,7 +114,6 @@ float tile_products(int64_t rounds, int64_t& flops) {
     _tile_dpbf16ps(3, 5, 7);
   }
   _tile_stored(0, sums, 64);
-  amx::release();
   flops = (rounds + 31) / 32 * 4 * kFlops;
   return sums[0];
 }
