@@ -234,9 +234,9 @@ void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks
                const std::byte* panel, float* sums) {
   constexpr int64_t kProducts = kTwo ? 4 : 2;
   const int64_t pairs = (shape.in + 1) / 2, blocks = rows.blocks;
-  // Blocks go over a few inputs in turn, their weights and sums in the first-level cache: what
-  // comes from the second-level one keeps memory waiting. The more blocks, the longer until memory
-  // is.
+  // Blocks go over a few inputs in turn, whose weights and their sums stay in the first-level
+  // cache: what comes from the second-level one keeps memory waiting. The more blocks, the less
+  // that matters, and the more it does how often sums are loaded and stored.
   const int64_t piece = blocks * kTilePairs;
   const int64_t lines = (Source::kLines + kProducts * blocks - 1) / (kProducts * blocks);
   Source source(panel, shape.in);
@@ -276,6 +276,11 @@ void run(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows
   }
 }
 
+// GCC does not apply the attributes above to a destructor.
+void release() {
+  _tile_release();
+}
+
 }  // namespace
 
 void configure(int64_t rows) {
@@ -305,6 +310,23 @@ void run(const PackedShape& shape, const LinearCall& call) {
   }
 }
 
+KeptTiles::KeptTiles(CpuPath path) : kept_(path == CpuPath::kAmx) {
+  if (kept_) tile_state = {.kept = true};
+}
+
+KeptTiles::~KeptTiles() {
+  if (!kept_) return;
+  tile_state = {};
+  release();
+}
+
 }  // namespace surprisal::amx
 HWY_POP_ATTRIBUTES
+#else
+namespace surprisal::amx {
+
+KeptTiles::KeptTiles(CpuPath /*path*/) : kept_(false) {}
+KeptTiles::~KeptTiles() = default;
+
+}  // namespace surprisal::amx
 #endif

@@ -25,4 +25,19 @@ void configure(int64_t rows);
 
 void run(const PackedShape& shape, const LinearCall& call);
 
+/// While one lives, calls of its thread find the tiles as the last one left them, instead of
+/// setting them up anew. Nobody else may use tiles on that thread meanwhile, as LibTorch's products
+/// do.
+class KeptTiles {
+ public:
+  /// @param path  on another one than kAmx nothing is done
+  explicit KeptTiles(CpuPath path);
+  ~KeptTiles();
+  KeptTiles(const KeptTiles&) = delete;
+  KeptTiles& operator=(const KeptTiles&) = delete;
+
+ private:
+  const bool kept_;
+};
+
 }  // namespace surprisal::amx

@@ -35,13 +35,19 @@ struct alignas(64) TileShapes {
 };
 static_assert(sizeof(TileShapes) == 64);
 
-/// Gives this thread's tiles these sizes, which takes as long as a few products, unless they have
-/// them. What the tiles then hold is not defined.
-/// @param shapes  must outlive the thread
-inline void use_tiles(const TileShapes& shapes) {
-  thread_local const TileShapes* used = nullptr;
-  if (used == &shapes) return;
-  used = &shapes;
+/// What a KeptTiles has made of this thread's tiles.
+struct TileState {
+  bool kept = false;
+  const TileShapes* shapes = nullptr;  ///< that they have; null: not known
+};
+inline thread_local TileState tile_state;
+
+/// Gives this thread's tiles these sizes, which takes as long as a few products, unless a KeptTiles
+/// says that they have them. What the tiles then hold is not defined.
+/// @param shapes  must outlive the KeptTiles
+HWY_INLINE void use_tiles(const TileShapes& shapes) {
+  if (tile_state.shapes == &shapes) return;
+  if (tile_state.kept) tile_state.shapes = &shapes;
   fence();
   _tile_loadconfig(&shapes);
 }

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "lib/error.h"
+#include "models/cpu/amx_kernels.h"
 #include "models/cpu/prefetch.h"
 
 namespace surprisal {
@@ -36,6 +37,7 @@ CpuStep::CpuStep(const ModelConfig& config, const PackedLlama& model, ThreadTeam
     : config_(config),
       model_(model),
       team_(team),
+      path_(path),
       vector_(vector_kernels(path)),
       rounding_(products == at::kBFloat16 ? &linear_kernels(path) : nullptr),
       rotary_(config, at::kCPU),
@@ -82,6 +84,7 @@ void CpuStep::run(const Batch& batch, const KVCache& cache, const ForwardRequest
     }
     attention_.plan(batch, slab.begin, slab.end, keep_selected, keep_all);
     team_.run([&](WorkShare share) {
+      const amx::KeptTiles tiles(path_);
       embed(slab, share);
       for (int64_t layer = 0; layer < model_.layers(); ++layer) {
         run_layer(layer, slab, cache, request, result.attention, share);

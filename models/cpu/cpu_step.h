@@ -71,6 +71,7 @@ class CpuStep {
   const ModelConfig& config_;
   const PackedLlama& model_;
   ThreadTeam& team_;
+  const CpuPath path_;
   const VectorKernels& vector_;
   const LinearKernels* const rounding_;  ///< null in float32
   RotaryEmbedding rotary_;
