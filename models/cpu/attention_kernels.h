@@ -47,8 +47,8 @@ struct ChunkCall {
   void (*round)(const float* x, int64_t n, float* to);  ///< LinearKernels::round
   const void* const* keys;                              ///< [kChunkBlocks]
   const void* const* values;                            ///< [kChunkBlocks]
-  /// Blocks of keys and of values that the next calls read, to be fetched in the meantime: at most
-  /// kCatchUp more than this one reads.
+  /// Blocks of keys and of values that this call or the next ones will read, to be fetched in the
+  /// meantime: at most kCatchUp more than this one reads.
   static constexpr int64_t kCatchUp = 2;
   const void* const* next;
   int64_t next_blocks;

@@ -8,7 +8,7 @@
 
 namespace surprisal {
 
-/// Fetches what the next call of attention reads, a few cache lines with every step of this one.
+/// Fetches what attention reads next, a few cache lines with every step of a call.
 /// Blocks lie anywhere in memory, where hardware does not foresee them, and to fetch a chunk takes
 /// about as long as to compute with one: whatever is not spread over the whole call comes on top
 /// of it.
