@@ -241,6 +241,22 @@ TEST(CpuLlama, CompactWeightsAndThoseThatDoNotFitEqualThePlainModel) {
   }
 }
 
+// A processor has one set of tiles (amx::KeptTiles).
+TEST(CpuLlama, WhatLibTorchMakesOfAThreadsTilesDoesNotReachAStep) {
+  const std::string folder = test::fixture_folder("llama");
+  const at::Tensor square = at::ones({256, 256}, at::kBFloat16);
+  for (const CpuPath path : available_cpu_paths()) {
+    const Threads one(1);
+    const CpuLlama model(folder, load_model_config(folder), at::kBFloat16, path);
+    Session session(model);
+    const std::vector<TokenId> token = test::fixture_tokens(1);
+    const at::Tensor expected = session.logits(session.create(), token);
+    EXPECT_EQ(at::matmul(square, square).max().item<double>(), 256) << cpu_path_name(path);
+    EXPECT_TRUE(at::equal(session.logits(session.create(), token), expected))
+        << cpu_path_name(path);
+  }
+}
+
 TEST(CpuLlama, ConcurrentPassesTakeTurns) {
   const std::string folder = test::fixture_folder("llama");
   const CpuLlama model(folder, load_model_config(folder));
