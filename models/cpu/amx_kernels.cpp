@@ -114,42 +114,29 @@ HWY_INLINE void load(const std::byte* weights, const float* x, int64_t stride) {
   if constexpr (kTwo) _tile_loadd(5, x + kTileRows * stride, stride * 4);
 }
 
-// Adds their products to the sums.
-template <bool kTwo>
-HWY_INLINE void multiply_add(Ahead& ahead) {
+// Adds their products to the sums. With kNext each register loads the next tile's worth as soon as
+// its last product has read it: where two threads share a core, loads and products hardly overlap
+// otherwise.
+// @param weights, x  the next tile's
+template <bool kTwo, bool kNext>
+HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride,
+                             Ahead& ahead) {
   _tile_dpbf16ps(0, 4, 6);
+  if constexpr (kNext && !kTwo) _tile_loadd(6, weights, kPairBytes);
   ahead.fetch();
   _tile_dpbf16ps(1, 4, 7);
-  ahead.fetch();
+  if constexpr (kNext) _tile_loadd(4, x, stride * 4);
   if constexpr (kTwo) {
-    _tile_dpbf16ps(3, 5, 7);
-    ahead.fetch();
-    _tile_dpbf16ps(2, 5, 6);
-    ahead.fetch();
-  }
-}
-
-// multiply_add(), and each register loads the next tile's worth as soon as its last product has
-// read it: where two threads share a core, loads and products hardly overlap otherwise.
-template <bool kTwo>
-HWY_INLINE void multiply_add_and_load(const std::byte* weights, const float* x, int64_t stride,
-                                      Ahead& ahead) {
-  _tile_dpbf16ps(0, 4, 6);
-  ahead.fetch();
-  if constexpr (kTwo) {
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(4, x, stride * 4);
     ahead.fetch();
     _tile_dpbf16ps(3, 5, 7);
-    _tile_loadd(7, weights + kTileBytes, kPairBytes);
+    if constexpr (kNext) _tile_loadd(7, weights + kTileBytes, kPairBytes);
     ahead.fetch();
     _tile_dpbf16ps(2, 5, 6);
-    _tile_loadd(6, weights, kPairBytes);
-    _tile_loadd(5, x + kTileRows * stride, stride * 4);
-  } else {
-    _tile_loadd(6, weights, kPairBytes);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(4, x, stride * 4);
+    if constexpr (kNext) {
+      _tile_loadd(6, weights, kPairBytes);
+      _tile_loadd(5, x + kTileRows * stride, stride * 4);
+    }
+  } else if constexpr (kNext) {
     _tile_loadd(7, weights + kTileBytes, kPairBytes);
   }
   ahead.fetch();
@@ -165,10 +152,10 @@ HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stri
     load<kTwo>(weights, x, stride);
     for (int64_t k = kTilePairs; k < whole; k += kTilePairs) {
       weights += kTilePairs * kPairBytes;
-      multiply_add_and_load<kTwo>(weights, x + k, stride, ahead);
+      multiply_add<kTwo, true>(weights, x + k, stride, ahead);
     }
     weights += kTilePairs * kPairBytes;
-    multiply_add<kTwo>(ahead);
+    multiply_add<kTwo, false>(nullptr, nullptr, 0, ahead);
   }
   if (const auto left = static_cast<size_t>(pairs - whole); left > 0) {  // the rest, with zeros
     alignas(64) std::array<std::byte, kTilePairs * kPairBytes> last_weights{};
@@ -179,7 +166,7 @@ HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stri
     }
     fence();
     load<kTwo>(last_weights.data(), last_x.data(), kTilePairs);
-    multiply_add<kTwo>(ahead);
+    multiply_add<kTwo, false>(nullptr, nullptr, 0, ahead);
   }
 }
 
