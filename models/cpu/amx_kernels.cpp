@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "models/cpu/amx_tiles.h"
 #include "models/cpu/bfloat16_kernels.h"
@@ -45,64 +46,148 @@ constexpr int64_t kRowBlock = 192;
 constexpr int64_t kMostBlocks = kRowBlock / kMaxRows;
 constexpr int64_t kBlockSums = kMaxRows * kPanel;
 
-// Asks for weights that are read later, a few lines with each product: many at a time would take
-// all of a core's fill buffers, for which the tiles' own lines then wait.
-class Ahead {
- public:
-  Ahead(const std::byte* from, int64_t lines_of_product)
-      : from_(from), lines_of_product_(lines_of_product) {}
-  HWY_INLINE void fetch() { fetch(lines_of_product_); }
-  HWY_INLINE void fetch(int64_t lines) {
-    for (int64_t i = 0; i < lines; ++i) prefetch_to_l2(from_ + i * kLineBytes);
-    from_ += lines * kLineBytes;
-  }
+// How many rows there are decides what takes longest: reading weights, then decoding them, then the
+// products themselves.
+enum class Rows { kTile, kBlock, kFewBlocks, kManyBlocks };
+constexpr int64_t kMostFewBlocks = 3;
 
- private:
-  const std::byte* from_;
-  int64_t lines_of_product_;
+// How a panel is gone over.
+template <Rows kRows>
+struct Course {
+  static constexpr bool kTwo = kRows > Rows::kTile;     // tiles of rows in a block
+  static constexpr bool kKept = kRows <= Rows::kBlock;  // the one block's sums stay in tiles
+
+  // Inputs that all blocks of rows go over in turn, so that their weights and the sums stay in the
+  // first-level cache: what comes from the second-level one keeps memory waiting. The more blocks,
+  // the less that matters, and the more it does how often sums are loaded and stored.
+  static constexpr int64_t kPieceTiles = kRows == Rows::kManyBlocks ? 6 : 3;
+  static constexpr int64_t kPiecePairs = kPieceTiles * kTilePairs;
+  static constexpr int64_t kPieceBytes = kPiecePairs * kPairBytes;  // in plain form
+
+  // Blocks, of all that there are at least, and their products of a piece, beside which a core does
+  // what the next piece needs.
+  static constexpr int64_t kBlocksBeside = kKept                       ? 1
+                                           : kRows == Rows::kFewBlocks ? 2
+                                                                       : kMostFewBlocks + 1;
+  static constexpr int64_t kProductsBeside = kBlocksBeside * kPieceTiles * (kTwo ? 4 : 2);
 };
 
-// What tiles read a panel from, piece by piece.
+// What a core does it for, beside a product.
+enum class Beside { kNothing, kNextPiece, kNextPanel };
+
+// What tiles read a panel from, piece by piece. Beside each product a core does a little of what
+// later ones need.
+template <Rows kRows>
 class Plain {
  public:
-  // Cache lines of a tile's worth of inputs that products ask for.
-  static constexpr int64_t kLines = kTilePairs * kPairBytes / kLineBytes;
+  static constexpr int64_t kBufferBytes = kLineBytes;  // not used
 
-  Plain(const std::byte* panel, int64_t /*in*/) : at_(panel) {}
-  const std::byte* at() const { return at_; }
-  HWY_INLINE const std::byte* next(int64_t pairs, Ahead& /*ahead*/) {
-    const std::byte* const piece = at_;
-    at_ += pairs * kPairBytes;
-    return piece;
+  Plain(const std::byte* panel, int64_t /*in*/, std::byte* /*buffer*/) : at_(panel) {}
+  void begin() {}
+  HWY_INLINE const std::byte* next() {
+    ahead_ = well_ahead_of(at_);
+    return std::exchange(at_, at_ + kPieceBytes);
+  }
+  const std::byte* rest(int64_t /*pairs*/) const { return at_; }
+
+  // Asks for a few lines: many at a time would take all of a core's fill buffers, for which the
+  // tiles' own lines then wait.
+  template <Beside kBeside>
+  HWY_INLINE void beside() {
+    if constexpr (kBeside == Beside::kNothing) return;
+    constexpr int64_t kBytes = kPieceBytes / Course<kRows>::kProductsBeside;
+    for (int64_t at = 0; at < kBytes; at += kLineBytes) prefetch_to_l2(ahead_ + at);
+    ahead_ += kBytes;
   }
 
  private:
+  static constexpr int64_t kPieceBytes = Course<kRows>::kPieceBytes;
   const std::byte* at_;
+  const std::byte* ahead_ = nullptr;
 };
 
-// Decodes each piece into the first-level cache. A unit asks for one of its lines.
+// Decodes each piece into the first-level cache, where blocks are not many beside the products of
+// the one before.
+//
+// One block waits for memory, and asks for all lines. Few have their rows in the second-level
+// cache, and what comes from there waits for the buffers that lines asked for take: they ask for
+// the first ones of each page, and leave the others to hardware, which follows what is decoded.
+template <Rows kRows>
 class Compact {
  public:
-  static constexpr int64_t kUnitPairs = compact::kUnitInputs / 2;
-  static constexpr int64_t kLines =
-      kTilePairs / kUnitPairs * (compact::kUnitBytes / kLineBytes - 1);
+  static constexpr bool kDecodesBeside = kRows != Rows::kManyBlocks;
+  static constexpr bool kFollowed = kRows == Rows::kFewBlocks;  // by hardware
+  static constexpr int64_t kPieceBytes = Course<kRows>::kPieceBytes;
+  static constexpr int64_t kBufferBytes = (kDecodesBeside ? 2 : 1) * kPieceBytes;
 
-  Compact(const std::byte* panel, int64_t in) : units_(panel, in) {}
-  const std::byte* at() const { return units_.at(); }
-  HWY_INLINE const std::byte* next(int64_t pairs, Ahead& ahead) {
-    compact::UnitDecoder decoder(units_, plain_);
-    for (int64_t i = 0; i < pairs; i += kUnitPairs) {
-      ahead.fetch(1);
-      decoder.next();
-    }
-    units_ = decoder;
+  // @param buffer  elsewhere, or compilers would keep all of this in memory
+  Compact(const std::byte* panel, int64_t in, std::byte* buffer)
+      : units_(panel, in), buffer_(buffer), to_(buffer) {}
+  void begin() {
+    if constexpr (kDecodesBeside) decode(kPieceBytes);
+  }
+  HWY_INLINE const std::byte* next() {
+    if constexpr (!kDecodesBeside) decode(kPieceBytes);
     fence();
-    return plain_;
+    const std::byte* const piece = to_ - kPieceBytes;
+    if (to_ == buffer_ + kBufferBytes) to_ = buffer_;
+    if constexpr (kDecodesBeside) ahead_ = kFollowed ? units_.at() : well_ahead_of(units_.at());
+    return piece;
+  }
+  const std::byte* rest(int64_t pairs) {
+    to_ = buffer_;
+    decode(pairs * kPairBytes);
+    fence();
+    return buffer_;
+  }
+
+  template <Beside kBeside>
+  HWY_INLINE void beside() {
+    if constexpr (kBeside == Beside::kNothing) return;
+    if constexpr (kBeside == Beside::kNextPiece && kDecodesBeside) {
+      for (int64_t i = 0; i < kUnits; ++i) decode_unit();
+    } else {
+      fetch(kLines);
+    }
   }
 
  private:
+  static constexpr int64_t kUnitPlainBytes = compact::kUnitInputs / 2 * kPairBytes;
+  static constexpr int64_t kUnitLines = compact::kUnitBytes / kLineBytes;
+  // Of each product beside which this decodes or asks for lines. Where it decodes at once, it asks
+  // for a unit's first line as it decodes one.
+  static constexpr int64_t kPieceUnits = kPieceBytes / kUnitPlainBytes;
+  static constexpr int64_t kUnits = kPieceUnits / Course<kRows>::kProductsBeside;
+  static constexpr int64_t kLines =
+      kPieceUnits * (kDecodesBeside ? kUnitLines : kUnitLines - 1) / Course<kRows>::kProductsBeside;
+
+  HWY_INLINE void decode(int64_t bytes) {
+    if constexpr (!kDecodesBeside) ahead_ = well_ahead_of(units_.at());
+    for (int64_t i = 0; i < bytes; i += kUnitPlainBytes) decode_unit();
+  }
+  HWY_INLINE void decode_unit() {
+    if constexpr (kDecodesBeside) {
+      const std::byte* const ahead = well_ahead_of(units_.at());
+      for (int64_t at = 0; at < compact::kUnitBytes; at += kLineBytes) {
+        if (!kFollowed || begins_page(ahead + at)) prefetch_to_l2(ahead + at);
+      }
+    } else {
+      fetch(1);
+    }
+    compact::UnitDecoder decoder(units_, to_);
+    decoder.next();
+    units_ = decoder;
+    to_ += kUnitPlainBytes;
+  }
+  HWY_INLINE void fetch(int64_t lines) {
+    for (int64_t i = 0; i < lines; ++i) prefetch_to_l2(ahead_ + i * kLineBytes);
+    ahead_ += lines * kLineBytes;
+  }
+
   compact::UnitReader units_;
-  alignas(64) std::byte plain_[kMostBlocks * kTilePairs * kPairBytes];
+  std::byte* const buffer_;
+  std::byte* to_;
+  const std::byte* ahead_ = nullptr;
 };
 
 // One tile's worth of inputs: weights and activations that the tile registers hold.
@@ -118,19 +203,19 @@ HWY_INLINE void load(const std::byte* weights, const float* x, int64_t stride) {
 // its last product has read it: where two threads share a core, loads and products hardly overlap
 // otherwise.
 // @param weights, x  the next tile's
-template <bool kTwo, bool kNext>
+template <bool kTwo, bool kNext, Beside kBeside, class Source>
 HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride,
-                             Ahead& ahead) {
+                             Source& source) {
   _tile_dpbf16ps(0, 4, 6);
   if constexpr (kNext && !kTwo) _tile_loadd(6, weights, kPairBytes);
-  ahead.fetch();
+  source.template beside<kBeside>();
   _tile_dpbf16ps(1, 4, 7);
   if constexpr (kNext) _tile_loadd(4, x, stride * 4);
   if constexpr (kTwo) {
-    ahead.fetch();
+    source.template beside<kBeside>();
     _tile_dpbf16ps(3, 5, 7);
     if constexpr (kNext) _tile_loadd(7, weights + kTileBytes, kPairBytes);
-    ahead.fetch();
+    source.template beside<kBeside>();
     _tile_dpbf16ps(2, 5, 6);
     if constexpr (kNext) {
       _tile_loadd(6, weights, kPairBytes);
@@ -139,35 +224,53 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
   } else if constexpr (kNext) {
     _tile_loadd(7, weights + kTileBytes, kPairBytes);
   }
-  ahead.fetch();
+  source.template beside<kBeside>();
 }
 
-// Adds a piece's products to the sums that the tiles hold.
+// Adds the products of three tiles' worth of inputs to the sums that the tiles hold. No loops and
+// no conditions: where a core has to guess, its fetches from memory wait (5 % of products of 64
+// rows).
 // @param x  [rows][pairs], `stride` pairs from row to row
-template <bool kTwo>
-HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stride, int64_t pairs,
-                          int64_t rows, Ahead& ahead) {
-  const int64_t whole = pairs / kTilePairs * kTilePairs;
-  if (whole > 0) {
+template <bool kTwo, Beside kBeside, class Source>
+HWY_INLINE void add_three(const std::byte* weights, const float* x, int64_t stride,
+                          Source& source) {
+  constexpr int64_t kBytes = kTilePairs * kPairBytes;
+  load<kTwo>(weights, x, stride);
+  multiply_add<kTwo, true, kBeside>(weights + kBytes, x + kTilePairs, stride, source);
+  multiply_add<kTwo, true, kBeside>(weights + 2 * kBytes, x + 2 * kTilePairs, stride, source);
+  multiply_add<kTwo, false, kBeside>(nullptr, nullptr, 0, source);
+}
+
+template <Rows kRows, Beside kBeside, class Source>
+HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stride,
+                          Source& source) {
+  constexpr int64_t kThree = 3 * kTilePairs;
+  for (int64_t k = 0; k < Course<kRows>::kPiecePairs; k += kThree) {
+    add_three<Course<kRows>::kTwo, kBeside>(weights + k * kPairBytes, x + k, stride, source);
+  }
+}
+
+// The same of inputs that make no piece; the last of them with zeros.
+template <bool kTwo, class Source>
+void add_rest(const std::byte* weights, const float* x, int64_t stride, int64_t pairs, int64_t rows,
+              Source& source) {
+  for (; pairs >= kTilePairs; pairs -= kTilePairs) {
     load<kTwo>(weights, x, stride);
-    for (int64_t k = kTilePairs; k < whole; k += kTilePairs) {
-      weights += kTilePairs * kPairBytes;
-      multiply_add<kTwo, true>(weights, x + k, stride, ahead);
-    }
+    multiply_add<kTwo, false, Beside::kNothing>(nullptr, nullptr, 0, source);
     weights += kTilePairs * kPairBytes;
-    multiply_add<kTwo, false>(nullptr, nullptr, 0, ahead);
+    x += kTilePairs;
   }
-  if (const auto left = static_cast<size_t>(pairs - whole); left > 0) {  // the rest, with zeros
-    alignas(64) std::array<std::byte, kTilePairs * kPairBytes> last_weights{};
-    alignas(64) std::array<float, kMaxRows * kTilePairs> last_x{};
-    std::memcpy(last_weights.data(), weights, left * kPairBytes);
-    for (int64_t r = 0; r < rows; ++r) {
-      std::memcpy(last_x.data() + r * kTilePairs, x + r * stride + whole, left * 4);
-    }
-    fence();
-    load<kTwo>(last_weights.data(), last_x.data(), kTilePairs);
-    multiply_add<kTwo, false>(nullptr, nullptr, 0, ahead);
+  if (pairs == 0) return;
+  const auto left = static_cast<size_t>(pairs);
+  alignas(64) std::array<std::byte, kTilePairs * kPairBytes> last_weights{};
+  alignas(64) std::array<float, kMaxRows * kTilePairs> last_x{};
+  std::memcpy(last_weights.data(), weights, left * kPairBytes);
+  for (int64_t r = 0; r < rows; ++r) {
+    std::memcpy(last_x.data() + r * kTilePairs, x + r * stride, left * 4);
   }
+  fence();
+  load<kTwo>(last_weights.data(), last_x.data(), kTilePairs);
+  multiply_add<kTwo, false, Beside::kNothing>(nullptr, nullptr, 0, source);
 }
 
 template <bool kTwo>
@@ -215,46 +318,91 @@ struct RowBlocks {
   int64_t begin(int64_t block) const { return std::min(block * size, count - size); }
 };
 
-// @param sums  out: [blocks][kBlockSums], of which [size][kPanel] are used
-template <bool kTwo, class Source>
-void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows,
-               const std::byte* panel, float* sums) {
-  constexpr int64_t kProducts = kTwo ? 4 : 2;
-  const int64_t pairs = (shape.in + 1) / 2, blocks = rows.blocks;
-  // Blocks go over a few inputs in turn, whose weights and their sums stay in the first-level
-  // cache: what comes from the second-level one keeps memory waiting. The more blocks, the less
-  // that matters, and the more it does how often sums are loaded and stored.
-  const int64_t piece = blocks * kTilePairs;
-  const int64_t lines = (Source::kLines + kProducts * blocks - 1) / (kProducts * blocks);
-  Source source(panel, shape.in);
-  for (int64_t k = 0; k < pairs; k += piece) {
-    const int64_t count = std::min(piece, pairs - k);
-    Ahead ahead(well_ahead_of(source.at()), lines);
-    const std::byte* const weights = source.next(count, ahead);
-    for (int64_t block = 0; block < blocks; ++block) {
-      float* const to = sums + block * kBlockSums;
-      if (k == 0) {
-        zero_sums<kTwo>();
-      } else if (blocks > 1) {
-        load_sums<kTwo>(to);
+// Asks for the lines of y that a panel's sums go to, some rows at a time: lines that another core
+// has read, or that are out of the caches, take longer to get than to write.
+class Outputs {
+ public:
+  // @param times  that fetch() is to be called
+  Outputs(const LinearCall& call, const RowBlocks& rows, int64_t panel, int64_t times)
+      : row_(call.y + rows.first * call.y_stride + (panel - call.first_panel) * kPanel),
+        stride_(call.y_stride),
+        left_(rows.count),
+        rows_at_a_time_((rows.count + times - 1) / times) {}
+  HWY_INLINE void fetch() {
+    for (int64_t i = 0; i < rows_at_a_time_ && left_ > 0; ++i, --left_, row_ += stride_) {
+      for (int64_t column = 0; column < kPanel; column += kLineBytes / 4) {
+        prefetch_to_write(row_ + column);
       }
-      const float* const x = call.x + (rows.first + rows.begin(block)) * call.x_stride + k;
-      add_piece<kTwo>(weights, x, call.x_stride, count, rows.size, ahead);
-      if (blocks > 1 || k + piece >= pairs) store_sums<kTwo>(to);
     }
   }
+
+ private:
+  float* row_;
+  int64_t stride_, left_, rows_at_a_time_;
+};
+
+// @param sums  out: [blocks][kBlockSums], of which [size][kPanel] are used
+template <Rows kRows, template <Rows> class Source>
+void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows,
+               int64_t panel, float* sums) {
+  constexpr bool kTwo = Course<kRows>::kTwo, kKept = Course<kRows>::kKept;
+  constexpr int64_t kPiece = Course<kRows>::kPiecePairs;
+  const int64_t pairs = (shape.in + 1) / 2, pieces = pairs / kPiece, stride = call.x_stride;
+  const auto x_of = [&](int64_t block) {
+    return call.x + (rows.first + rows.begin(block)) * stride;
+  };
+  alignas(64) std::byte buffer[Source<kRows>::kBufferBytes];
+  const auto* const begin =
+      static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
+  Source<kRows> source(begin, shape.in, buffer);
+  Outputs outputs(call, rows, panel, std::max<int64_t>(1, pieces * rows.blocks));
+  zero_sums<kTwo>();
+  if (pieces > 0) source.begin();
+  for (int64_t n = 0; n < pieces; ++n) {
+    const std::byte* const weights = source.next();
+    for (int64_t block = 0; block < rows.blocks; ++block) {
+      float* const to = sums + block * kBlockSums;
+      if constexpr (!kKept) n == 0 ? zero_sums<kTwo>() : load_sums<kTwo>(to);
+      outputs.fetch();
+      const float* const x = x_of(block) + n * kPiece;
+      if (block >= Course<kRows>::kBlocksBeside) {
+        add_piece<kRows, Beside::kNothing>(weights, x, stride, source);
+      } else if (n + 1 < pieces) {
+        add_piece<kRows, Beside::kNextPiece>(weights, x, stride, source);
+      } else {
+        add_piece<kRows, Beside::kNextPanel>(weights, x, stride, source);
+      }
+      if constexpr (!kKept) store_sums<kTwo>(to);
+    }
+  }
+  if (const int64_t done = pieces * kPiece; done < pairs) {
+    const std::byte* const weights = source.rest(pairs - done);
+    for (int64_t block = 0; block < rows.blocks; ++block) {
+      float* const to = sums + block * kBlockSums;
+      if constexpr (!kKept) pieces == 0 ? zero_sums<kTwo>() : load_sums<kTwo>(to);
+      add_rest<kTwo>(weights, x_of(block) + done, stride, pairs - done, rows.size, source);
+      if constexpr (!kKept) store_sums<kTwo>(to);
+    }
+  }
+  if constexpr (kKept) store_sums<kTwo>(sums);
   fence();
 }
 
-template <class Source>
+template <template <Rows> class Source>
+auto sum_panel_for(const RowBlocks& rows) {
+  if (rows.size <= kTileRows) return sum_panel<Rows::kTile, Source>;
+  if (rows.blocks == 1) return sum_panel<Rows::kBlock, Source>;
+  if (rows.blocks <= kMostFewBlocks) return sum_panel<Rows::kFewBlocks, Source>;
+  return sum_panel<Rows::kManyBlocks, Source>;
+}
+
+template <template <Rows> class Source>
 void run(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows) {
+  const auto sum = sum_panel_for<Source>(rows);
   alignas(64) float sums[kMostBlocks * kBlockSums];
   configure(rows.size);
   for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel) {
-    const auto* const weights =
-        static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
-    (rows.size > kTileRows ? sum_panel<true, Source> : sum_panel<false, Source>)(shape, call, rows,
-                                                                                 weights, sums);
+    sum(shape, call, rows, panel, sums);
     for (int64_t block = 0; block < rows.blocks; ++block) {
       const int64_t begin = block * rows.size, end = std::min(begin + rows.size, rows.count);
       const float* const from = sums + block * kBlockSums + (begin - rows.begin(block)) * kPanel;

@@ -21,8 +21,13 @@ HWY_INLINE void prefetch_to_l2(const void* address) {
 
 /// Asks for a cache line of which a part is about to be written.
 HWY_INLINE void prefetch_to_write(void* address) {
+#if HWY_ARCH_X86
+  // Which compilers give out only for processors that all have it; others pass over it.
+  asm volatile("prefetchw %0" : : "m"(*static_cast<std::byte*>(address)));
+#else
   constexpr int kWrite = 1, kFirstLevel = 3;
   __builtin_prefetch(address, kWrite, kFirstLevel);
+#endif
 }
 
 /// Whether PREFETCHNTA fetches at the speed of memory, into the first-level cache alone. AMD's
@@ -44,6 +49,14 @@ HWY_INLINE void prefetch_weights(const void* address) {
   } else {
     prefetch_to_l2(address);
   }
+}
+
+/// Whether a line is one of the first of its page. The rest of a page comes by itself to a straight
+/// pass on Intel's processors, which do not look beyond one; and what they fetch of themselves does
+/// not take the buffers that misses of the first-level cache wait for, as lines asked for do.
+HWY_INLINE bool begins_page(const std::byte* line) {
+  constexpr uintptr_t kPage = 4096, kLines = 8;
+  return reinterpret_cast<uintptr_t>(line) % kPage < kLines * kLineBytes;
 }
 
 /// Where a single pass over weights, which reads memory as it goes, asks for what it reads later.

@@ -379,12 +379,12 @@ TEST_P(RoundedProductsTest, AgreeWithDoublePrecision) {
 TEST_P(RoundedProductsTest, RowsHaveTheSameBitsInAnyCompany) {
   const at::Tensor weight = at::randn({77, 1600}).to(at::kBFloat16);
   for (const float scale : {1.0f, 1e-38f, 1e-20f, 1e36f}) {
-    const at::Tensor x = at::randn({70, 1600}) * scale;
+    const at::Tensor x = at::randn({200, 1600}) * scale;
     const Layer layer(weight, at::randn({77}) * scale, GetParam());
     const at::Tensor together = product(layer, x);
-    for (int64_t rows = 1; rows <= 70; rows += scale == 1 || rows < 8 ? 1 : 9) {
-      EXPECT_TRUE(product(layer, x.narrow(0, 70 - rows, rows), static_cast<int>(rows % 3) + 1)
-                      .equal(together.narrow(0, 70 - rows, rows)))
+    for (int64_t rows = 1; rows <= 140; rows += rows < 8 ? 1 : scale == 1 && rows < 70 ? 2 : 9) {
+      EXPECT_TRUE(product(layer, x.narrow(0, 200 - rows, rows), static_cast<int>(rows % 3) + 1)
+                      .equal(together.narrow(0, 200 - rows, rows)))
           << rows << " of size " << scale;
     }
   }
@@ -416,7 +416,8 @@ TEST_P(RoundedProductsTest, CompactWeightsGiveTheBitsOfPlainOnes) {
     const at::Tensor weight = weights_with_patches(out, in), bias = at::randn({out});
     const Layer plain(weight, bias, GetParam());
     const Layer compact(weight, bias, GetParam(), WeightType::kCompactBfloat16);
-    for (const int64_t rows : {1, 2, 3, 4, 5, 8, 10, 11, 12, 13, 16, 17, 20, 32, 33, 70, 200}) {
+    for (const int64_t rows :
+         {1, 2, 3, 4, 5, 8, 10, 11, 12, 13, 16, 17, 20, 32, 33, 70, 130, 200}) {
       SCOPED_TRACE(testing::Message() << "out " << out << " in " << in << " rows " << rows);
       const at::Tensor x = at::randn({rows, in}) * 1e-30, before = at::randn({rows, out});
       EXPECT_TRUE(forward(compact.packed, x, 2).equal(forward(plain.packed, x)));
