@@ -34,6 +34,7 @@ struct Moments {
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "lib/distribution.cpp"
 #include <hwy/foreach_target.h>  // before highway.h
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
 // clang-format on
@@ -43,6 +44,7 @@ namespace surprisal::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr size_t kMaxLanes = HWY_MAX_BYTES / sizeof(float);
+constexpr size_t kRowAhead = 2048;  // 8 KiB
 
 RowScan scan_row(const float* logits, size_t count) {
   const hn::ScalableTag<float> d;
@@ -58,7 +60,11 @@ RowScan scan_row(const float* logits, size_t count) {
     first = hn::Max(first, x);
   };
   size_t i = 0;
-  for (; i + lanes <= count; i += lanes) add(hn::LoadU(d, logits + i));
+  for (; i + lanes <= count; i += lanes) {
+    // Most of a row comes from memory, and hardware does not look beyond a page.
+    hwy::Prefetch(logits + i + kRowAhead);
+    add(hn::LoadU(d, logits + i));
+  }
   HWY_ALIGN float rest[kMaxLanes];
   std::fill_n(rest, lanes, -std::numeric_limits<float>::infinity());
   std::copy(logits + i, logits + count, rest);
