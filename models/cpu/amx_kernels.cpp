@@ -64,15 +64,15 @@ struct Course {
   static constexpr int64_t kPiecePairs = kPieceTiles * kTilePairs;
   static constexpr int64_t kPieceBytes = kPiecePairs * kPairBytes;  // in plain form
 
-  // Blocks, of all that there are at least, and their products of a piece, beside which a core does
-  // what the next piece needs.
+  // Blocks (there are as many at least) and their products beside which a core does what the next
+  // piece needs.
   static constexpr int64_t kBlocksBeside = kKept                       ? 1
                                            : kRows == Rows::kFewBlocks ? 2
                                                                        : kMostFewBlocks + 1;
   static constexpr int64_t kProductsBeside = kBlocksBeside * kPieceTiles * (kTwo ? 4 : 2);
 };
 
-// What a core does it for, beside a product.
+// For what a core does something beside a product.
 enum class Beside { kNothing, kNextPiece, kNextPanel };
 
 // What tiles read a panel from, piece by piece. Beside each product a core does a little of what
@@ -154,8 +154,8 @@ class Compact {
  private:
   static constexpr int64_t kUnitPlainBytes = compact::kUnitInputs / 2 * kPairBytes;
   static constexpr int64_t kUnitLines = compact::kUnitBytes / kLineBytes;
-  // Of each product beside which this decodes or asks for lines. Where it decodes at once, it asks
-  // for a unit's first line as it decodes one.
+  // Units to decode and lines to ask for beside a product. A piece that is decoded at once asks for
+  // one line with each of its units.
   static constexpr int64_t kPieceUnits = kPieceBytes / kUnitPlainBytes;
   static constexpr int64_t kUnits = kPieceUnits / Course<kRows>::kProductsBeside;
   static constexpr int64_t kLines =
@@ -356,7 +356,7 @@ void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks
       static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
   Source<kRows> source(begin, shape.in, buffer);
   Outputs outputs(call, rows, panel, std::max<int64_t>(1, pieces * rows.blocks));
-  zero_sums<kTwo>();
+  if constexpr (kKept) zero_sums<kTwo>();
   if (pieces > 0) source.begin();
   for (int64_t n = 0; n < pieces; ++n) {
     const std::byte* const weights = source.next();
