@@ -43,8 +43,6 @@ namespace {
 constexpr int64_t kPairBytes = 4 * kPanel;  // two tiles' rows, side by side
 // Rows whose sums of a panel stay near.
 constexpr int64_t kRowBlock = 192;
-constexpr int64_t kMostBlocks = kRowBlock / kMaxRows;
-constexpr int64_t kBlockSums = kMaxRows * kPanel;
 
 // How many rows there are decides what takes longest: reading weights, then decoding them, then the
 // products themselves.
@@ -56,6 +54,9 @@ template <Rows kRows>
 struct Course {
   static constexpr bool kTwo = kRows > Rows::kTile;     // tiles of rows in a block
   static constexpr bool kKept = kRows <= Rows::kBlock;  // the one block's sums stay in tiles
+  // Whether rows are read past the first-level cache. Several blocks do not stay there until the
+  // next panel anyway, and what is written there, weights and sums, stays instead.
+  static constexpr bool kPassing = kRows >= Rows::kFewBlocks;
 
   // Inputs that all blocks of rows go over in turn, so that their weights and the sums stay in the
   // first-level cache: what comes from the second-level one keeps memory waiting. The more blocks,
@@ -111,7 +112,8 @@ class Plain {
 //
 // One block waits for memory, and asks for all lines. Few have their rows in the second-level
 // cache, and what comes from there waits for the buffers that lines asked for take: they ask for
-// the first ones of each page, and leave the others to hardware, which follows what is decoded.
+// the first ones of each page (PageBegins), and leave the others to hardware, which follows what is
+// decoded.
 template <Rows kRows>
 class Compact {
  public:
@@ -122,7 +124,7 @@ class Compact {
 
   // @param buffer  elsewhere, or compilers would keep all of this in memory
   Compact(const std::byte* panel, int64_t in, std::byte* buffer)
-      : units_(panel, in), buffer_(buffer), to_(buffer) {}
+      : units_(panel, in), buffer_(buffer), to_(buffer), begins_(well_ahead_of(panel)) {}
   void begin() {
     if constexpr (kDecodesBeside) decode(kPieceBytes);
   }
@@ -132,6 +134,7 @@ class Compact {
     const std::byte* const piece = to_ - kPieceBytes;
     if (to_ == buffer_ + kBufferBytes) to_ = buffer_;
     if constexpr (kDecodesBeside) ahead_ = kFollowed ? units_.at() : well_ahead_of(units_.at());
+    if constexpr (kFollowed) begins_.fetch(kPieceUnits * compact::kUnitBytes);
     return piece;
   }
   const std::byte* rest(int64_t pairs) {
@@ -166,13 +169,11 @@ class Compact {
     for (int64_t i = 0; i < bytes; i += kUnitPlainBytes) decode_unit();
   }
   HWY_INLINE void decode_unit() {
-    if constexpr (kDecodesBeside) {
-      const std::byte* const ahead = well_ahead_of(units_.at());
-      for (int64_t at = 0; at < compact::kUnitBytes; at += kLineBytes) {
-        if (!kFollowed || begins_page(ahead + at)) prefetch_to_l2(ahead + at);
-      }
-    } else {
+    if constexpr (!kDecodesBeside) {
       fetch(1);
+    } else if constexpr (!kFollowed) {
+      const std::byte* const ahead = well_ahead_of(units_.at());
+      for (int64_t at = 0; at < compact::kUnitBytes; at += kLineBytes) prefetch_to_l2(ahead + at);
     }
     compact::UnitDecoder decoder(units_, to_);
     decoder.next();
@@ -188,29 +189,49 @@ class Compact {
   std::byte* const buffer_;
   std::byte* to_;
   const std::byte* ahead_ = nullptr;
+  PageBegins begins_;
 };
 
+// Activations of a block's first 16 rows, and of the others.
+template <Rows kRows>
+HWY_INLINE void load_first(const float* x, int64_t stride) {
+  if constexpr (Course<kRows>::kPassing) {
+    _tile_stream_loadd(4, x, stride * 4);
+  } else {
+    _tile_loadd(4, x, stride * 4);
+  }
+}
+template <Rows kRows>
+HWY_INLINE void load_second(const float* x, int64_t stride) {
+  if constexpr (Course<kRows>::kPassing) {
+    _tile_stream_loadd(5, x + kTileRows * stride, stride * 4);
+  } else {
+    _tile_loadd(5, x + kTileRows * stride, stride * 4);
+  }
+}
+
 // One tile's worth of inputs: weights and activations that the tile registers hold.
-template <bool kTwo>
+template <Rows kRows>
 HWY_INLINE void load(const std::byte* weights, const float* x, int64_t stride) {
-  _tile_loadd(4, x, stride * 4);
+  load_first<kRows>(x, stride);
   _tile_loadd(7, weights + kTileBytes, kPairBytes);
   _tile_loadd(6, weights, kPairBytes);
-  if constexpr (kTwo) _tile_loadd(5, x + kTileRows * stride, stride * 4);
+  if constexpr (Course<kRows>::kTwo) load_second<kRows>(x, stride);
 }
 
 // Adds their products to the sums. With kNext each register loads the next tile's worth as soon as
 // its last product has read it: where two threads share a core, loads and products hardly overlap
 // otherwise.
 // @param weights, x  the next tile's
-template <bool kTwo, bool kNext, Beside kBeside, class Source>
+template <Rows kRows, bool kNext, Beside kBeside, class Source>
 HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride,
                              Source& source) {
+  constexpr bool kTwo = Course<kRows>::kTwo;
   _tile_dpbf16ps(0, 4, 6);
   if constexpr (kNext && !kTwo) _tile_loadd(6, weights, kPairBytes);
   source.template beside<kBeside>();
   _tile_dpbf16ps(1, 4, 7);
-  if constexpr (kNext) _tile_loadd(4, x, stride * 4);
+  if constexpr (kNext) load_first<kRows>(x, stride);
   if constexpr (kTwo) {
     source.template beside<kBeside>();
     _tile_dpbf16ps(3, 5, 7);
@@ -219,7 +240,7 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
     _tile_dpbf16ps(2, 5, 6);
     if constexpr (kNext) {
       _tile_loadd(6, weights, kPairBytes);
-      _tile_loadd(5, x + kTileRows * stride, stride * 4);
+      load_second<kRows>(x, stride);
     }
   } else if constexpr (kNext) {
     _tile_loadd(7, weights + kTileBytes, kPairBytes);
@@ -231,14 +252,14 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
 // no conditions: where a core has to guess, its fetches from memory wait (5 % of products of 64
 // rows).
 // @param x  [rows][pairs], `stride` pairs from row to row
-template <bool kTwo, Beside kBeside, class Source>
+template <Rows kRows, Beside kBeside, class Source>
 HWY_INLINE void add_three(const std::byte* weights, const float* x, int64_t stride,
                           Source& source) {
   constexpr int64_t kBytes = kTilePairs * kPairBytes;
-  load<kTwo>(weights, x, stride);
-  multiply_add<kTwo, true, kBeside>(weights + kBytes, x + kTilePairs, stride, source);
-  multiply_add<kTwo, true, kBeside>(weights + 2 * kBytes, x + 2 * kTilePairs, stride, source);
-  multiply_add<kTwo, false, kBeside>(nullptr, nullptr, 0, source);
+  load<kRows>(weights, x, stride);
+  multiply_add<kRows, true, kBeside>(weights + kBytes, x + kTilePairs, stride, source);
+  multiply_add<kRows, true, kBeside>(weights + 2 * kBytes, x + 2 * kTilePairs, stride, source);
+  multiply_add<kRows, false, kBeside>(nullptr, nullptr, 0, source);
 }
 
 template <Rows kRows, Beside kBeside, class Source>
@@ -246,17 +267,17 @@ HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stri
                           Source& source) {
   constexpr int64_t kThree = 3 * kTilePairs;
   for (int64_t k = 0; k < Course<kRows>::kPiecePairs; k += kThree) {
-    add_three<Course<kRows>::kTwo, kBeside>(weights + k * kPairBytes, x + k, stride, source);
+    add_three<kRows, kBeside>(weights + k * kPairBytes, x + k, stride, source);
   }
 }
 
 // The same of inputs that make no piece; the last of them with zeros.
-template <bool kTwo, class Source>
+template <Rows kRows, class Source>
 void add_rest(const std::byte* weights, const float* x, int64_t stride, int64_t pairs, int64_t rows,
               Source& source) {
   for (; pairs >= kTilePairs; pairs -= kTilePairs) {
-    load<kTwo>(weights, x, stride);
-    multiply_add<kTwo, false, Beside::kNothing>(nullptr, nullptr, 0, source);
+    load<kRows>(weights, x, stride);
+    multiply_add<kRows, false, Beside::kNothing>(nullptr, nullptr, 0, source);
     weights += kTilePairs * kPairBytes;
     x += kTilePairs;
   }
@@ -269,8 +290,8 @@ void add_rest(const std::byte* weights, const float* x, int64_t stride, int64_t 
     std::memcpy(last_x.data() + r * kTilePairs, x + r * stride, left * 4);
   }
   fence();
-  load<kTwo>(last_weights.data(), last_x.data(), kTilePairs);
-  multiply_add<kTwo, false, Beside::kNothing>(nullptr, nullptr, 0, source);
+  load<kRows>(last_weights.data(), last_x.data(), kTilePairs);
+  multiply_add<kRows, false, Beside::kNothing>(nullptr, nullptr, 0, source);
 }
 
 template <bool kTwo>
@@ -322,11 +343,12 @@ struct RowBlocks {
 // has read, or that are out of the caches, take longer to get than to write.
 class Outputs {
  public:
-  // @param times  that fetch() is to be called
-  Outputs(const LinearCall& call, const RowBlocks& rows, int64_t panel, int64_t times)
+  // @param wanted  whether there is anything to ask for
+  // @param times   that fetch() is to be called
+  Outputs(const LinearCall& call, const RowBlocks& rows, int64_t panel, bool wanted, int64_t times)
       : row_(call.y + rows.first * call.y_stride + (panel - call.first_panel) * kPanel),
         stride_(call.y_stride),
-        left_(rows.count),
+        left_(wanted ? rows.count : 0),
         rows_at_a_time_((rows.count + times - 1) / times) {}
   HWY_INLINE void fetch() {
     for (int64_t i = 0; i < rows_at_a_time_ && left_ > 0; ++i, --left_, row_ += stride_) {
@@ -341,27 +363,29 @@ class Outputs {
   int64_t stride_, left_, rows_at_a_time_;
 };
 
-// @param sums  out: [blocks][kBlockSums], of which [size][kPanel] are used
+// @param sums      out: [blocks][size][kPanel]
+// @param in_place  whether they are the outputs themselves
 template <Rows kRows, template <Rows> class Source>
 void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows,
-               int64_t panel, float* sums) {
+               int64_t panel, float* sums, bool in_place) {
   constexpr bool kTwo = Course<kRows>::kTwo, kKept = Course<kRows>::kKept;
   constexpr int64_t kPiece = Course<kRows>::kPiecePairs;
   const int64_t pairs = (shape.in + 1) / 2, pieces = pairs / kPiece, stride = call.x_stride;
   const auto x_of = [&](int64_t block) {
     return call.x + (rows.first + rows.begin(block)) * stride;
   };
+  const auto sums_of = [&](int64_t block) { return sums + block * rows.size * kPanel; };
   alignas(64) std::byte buffer[Source<kRows>::kBufferBytes];
   const auto* const begin =
       static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
   Source<kRows> source(begin, shape.in, buffer);
-  Outputs outputs(call, rows, panel, std::max<int64_t>(1, pieces * rows.blocks));
+  Outputs outputs(call, rows, panel, !in_place, std::max<int64_t>(1, pieces * rows.blocks));
   if constexpr (kKept) zero_sums<kTwo>();
   if (pieces > 0) source.begin();
   for (int64_t n = 0; n < pieces; ++n) {
     const std::byte* const weights = source.next();
     for (int64_t block = 0; block < rows.blocks; ++block) {
-      float* const to = sums + block * kBlockSums;
+      float* const to = sums_of(block);
       if constexpr (!kKept) n == 0 ? zero_sums<kTwo>() : load_sums<kTwo>(to);
       outputs.fetch();
       const float* const x = x_of(block) + n * kPiece;
@@ -378,9 +402,9 @@ void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks
   if (const int64_t done = pieces * kPiece; done < pairs) {
     const std::byte* const weights = source.rest(pairs - done);
     for (int64_t block = 0; block < rows.blocks; ++block) {
-      float* const to = sums + block * kBlockSums;
+      float* const to = sums_of(block);
       if constexpr (!kKept) pieces == 0 ? zero_sums<kTwo>() : load_sums<kTwo>(to);
-      add_rest<kTwo>(weights, x_of(block) + done, stride, pairs - done, rows.size, source);
+      add_rest<kRows>(weights, x_of(block) + done, stride, pairs - done, rows.size, source);
       if constexpr (!kKept) store_sums<kTwo>(to);
     }
   }
@@ -396,16 +420,29 @@ auto sum_panel_for(const RowBlocks& rows) {
   return sum_panel<Rows::kManyBlocks, Source>;
 }
 
+// Whether a panel's sums may be the outputs themselves, which then need no copy: y has room for
+// just this panel, no row is summed in two blocks, and nothing is done to a sum after it is made.
+bool summed_in_place(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows) {
+  const bool one_panel = call.y_stride == kPanel && call.last_panel == call.first_panel + 1 &&
+                         call.last_panel * kPanel <= shape.out;
+  return one_panel && rows.count == rows.blocks * rows.size && call.bias == nullptr &&
+         !call.accumulate && call.bad == nullptr;
+}
+
 template <template <Rows> class Source>
 void run(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows) {
   const auto sum = sum_panel_for<Source>(rows);
-  alignas(64) float sums[kMostBlocks * kBlockSums];
   configure(rows.size);
+  if (summed_in_place(shape, call, rows)) {
+    return sum(shape, call, rows, call.first_panel, call.y + rows.first * kPanel, true);
+  }
+  alignas(64) float sums[kRowBlock * kPanel];
   for (int64_t panel = call.first_panel; panel < call.last_panel; ++panel) {
-    sum(shape, call, rows, panel, sums);
+    sum(shape, call, rows, panel, sums, false);
     for (int64_t block = 0; block < rows.blocks; ++block) {
       const int64_t begin = block * rows.size, end = std::min(begin + rows.size, rows.count);
-      const float* const from = sums + block * kBlockSums + (begin - rows.begin(block)) * kPanel;
+      const int64_t skipped = begin - rows.begin(block);  // rows of the block before
+      const float* const from = sums + (begin + skipped) * kPanel;
       bfloat16::store(shape, call, from, rows.first + begin, end - begin, panel);
     }
   }

@@ -51,13 +51,28 @@ HWY_INLINE void prefetch_weights(const void* address) {
   }
 }
 
-/// Whether a line is one of the first of its page. The rest of a page comes by itself to a straight
-/// pass on Intel's processors, which do not look beyond one; and what they fetch of themselves does
-/// not take the buffers that misses of the first-level cache wait for, as lines asked for do.
-HWY_INLINE bool begins_page(const std::byte* line) {
-  constexpr uintptr_t kPage = 4096, kLines = 8;
-  return reinterpret_cast<uintptr_t>(line) % kPage < kLines * kLineBytes;
-}
+/// Asks for the first lines of each page of a straight pass. The others come by themselves on
+/// Intel's processors, whose prefetchers do not look beyond a page; and what they fetch does not
+/// take the buffers that misses of the first-level cache wait for, as lines asked for do.
+class PageBegins {
+ public:
+  /// @param from  the first page to ask for begins here or later
+  explicit PageBegins(const std::byte* from)
+      : line_(from + (kPage - reinterpret_cast<uintptr_t>(from) % kPage) % kPage) {}
+  /// As the pass goes on by so many bytes.
+  HWY_INLINE void fetch(int64_t bytes) {
+    for (int64_t i = 0; i < bytes * kLines / kPage; ++i) {
+      prefetch_to_l2(line_);
+      line_ += kLineBytes;
+      const bool enough = reinterpret_cast<uintptr_t>(line_) % kPage == kLines * kLineBytes;
+      line_ += enough ? kPage - kLines * kLineBytes : 0;
+    }
+  }
+
+ private:
+  static constexpr int64_t kPage = 4096, kLines = 8;
+  const std::byte* line_;
+};
 
 /// Where a single pass over weights, which reads memory as it goes, asks for what it reads later.
 /// Hardware's own prefetchers stop at 4 KiB pages.

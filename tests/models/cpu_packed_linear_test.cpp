@@ -390,6 +390,30 @@ TEST_P(RoundedProductsTest, RowsHaveTheSameBitsInAnyCompany) {
   }
 }
 
+// A piece may be all that there is room for.
+TEST_P(RoundedProductsTest, PiecesInBuffersOfTheirOwnHaveTheSameBits) {
+  constexpr int64_t kWidth = PackedLinear::kPieceOutputs;
+  const at::Tensor x = at::randn({200, 1600}), from = rounded(x);
+  for (const bool biased : {false, true}) {
+    const Layer layer(at::randn({77, 1600}).to(at::kBFloat16),
+                      biased ? at::randn({77}) : at::Tensor(), GetParam());
+    const at::Tensor together = product(layer, x);
+    for (const int64_t rows : {1, 3, 16, 17, 32, 33, 48, 64, 95, 96, 97, 192, 193, 200}) {
+      for (int64_t piece = 0; piece < layer.packed.pieces(); ++piece) {
+        const auto [begin, end] = layer.packed.outputs_of_piece(piece);
+        const at::Tensor y = at::full({rows + 1, kWidth}, kUntouched);
+        layer.packed.forward_piece({from.const_data_ptr<float>(), from.size(1), true}, rows,
+                                   {y.mutable_data_ptr<float>(), kWidth}, piece);
+        EXPECT_TRUE(y.narrow(0, 0, rows)
+                        .narrow(1, 0, end - begin)
+                        .equal(together.narrow(0, 0, rows).narrow(1, begin, end - begin)))
+            << rows << " rows, piece " << piece << (biased ? ", biased" : "");
+        EXPECT_TRUE(y[rows].eq(kUntouched).all().item<bool>());
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(, RoundedProductsTest, testing::ValuesIn(available_cpu_paths()),
                          [](const auto& test) { return std::string(cpu_path_name(test.param)); });
 

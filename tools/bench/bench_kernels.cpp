@@ -15,6 +15,7 @@
 #include <string>
 
 #include "models/batch.h"
+#include "models/cpu/amx_kernels.h"
 #include "models/cpu/packed_linear.h"
 #include "models/cpu/ragged_attention.h"
 #include "models/cpu/thread_team.h"
@@ -70,7 +71,7 @@ void packed_linear(benchmark::State& state, Shape shape, CpuPath path, Form form
     if (!layers.back().pack(weight, {})) return state.SkipWithError("weights do not fit the form");
   }
   at::Tensor x = at::randn({rows, shape.in + 16});
-  const at::Tensor y = at::empty({rows, shape.out});
+  const at::Tensor y = at::empty({rows, shape.out + 16});
   if (form.rounded) {
     const at::Tensor values = x.clone();
     for (int64_t i = 0; i < rows; ++i) {
@@ -78,6 +79,7 @@ void packed_linear(benchmark::State& state, Shape shape, CpuPath path, Form form
                                  x.mutable_data_ptr<float>() + i * x.size(1));
     }
   }
+  const amx::KeptTiles tiles(path);  // as for a step
   for (auto _ : state) {
     for (const PackedLinear& layer : layers) {
       layer.forward({x.const_data_ptr<float>(), x.size(1), form.rounded}, rows,
@@ -140,6 +142,7 @@ void attention(benchmark::State& state, CpuPath path, at::ScalarType dtype) {
     std::copy_n(outputs, heads * config.head_dim,
                 out.mutable_data_ptr<float>() + row * config.hidden_size + head * config.head_dim);
   };
+  const amx::KeptTiles tiles(path);  // as for a step
   for (auto _ : state) {
     for (int64_t i = 0; i < layers; ++i) {
       const RaggedAttention::Layer layer{
