@@ -17,6 +17,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
+#include "models/cpu/exponential-inl.h"
 // clang-format on
 
 #include <algorithm>
@@ -163,43 +164,6 @@ HWY_INLINE float sum(Vector v) {
   return hn::GetLane(hn::SumOfLanes(Floats(), v));
 }
 
-// p 2^n for whole n <= 0, rounded once where the result is subnormal. NaN stays.
-HWY_INLINE Vector scaled_by_power(Vector p, Vector n) {
-#if HWY_TARGET == HWY_AVX3
-  return Vector{_mm512_scalef_ps(p.raw, n.raw)};
-#else
-  using Integers = hn::RebindToSigned<Floats>;
-  const Floats d;
-  const Integers i;
-  const auto power = [&](hn::Vec<Integers> e) HWY_ATTR {
-    return hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(e, hn::Set(i, 127))));
-  };
-  // Below the least subnormal the result is 0 whatever n is; both powers are normal.
-  const auto whole = hn::ConvertTo(i, hn::Max(n, hn::Set(d, -252.0f)));
-  const auto half = hn::ShiftRight<1>(whole);
-  return hn::Mul(hn::Mul(p, power(half)), power(hn::Sub(whole, half)));
-#endif
-}
-
-// e^x for x <= 0, to 1.2 units in the last place; NaN stays NaN. x = n ln 2 + r, |r| <= ln 2 / 2,
-// and e^r by its series, of which the first term left out is below 6e-9. Highway's serves all x, at
-// three times the instructions, and makes 0 of NaN.
-HWY_INLINE Vector exponential(Vector x) {
-  const Floats d;
-  const Vector n = hn::Round(hn::Mul(x, hn::Set(d, 1.44269504f)));
-  // ln 2 in two parts, n times the first of which is exact.
-  Vector r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), x);
-  r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
-  const auto pair = [&](float high, float low) HWY_ATTR {
-    return hn::MulAdd(r, hn::Set(d, 1 / high), hn::Set(d, 1 / low));
-  };
-  const Vector r2 = hn::Mul(r, r);
-  Vector p = hn::MulAdd(pair(5040, 720), r2, pair(120, 24));
-  p = hn::MulAdd(p, r2, pair(6, 2));
-  p = hn::Add(hn::MulAdd(p, r2, r), hn::Set(d, 1.0f));
-  return scaled_by_power(p, n);
-}
-
 // Scales one row's products with keys and turns them into weights, in place.
 // @param lines  to fetch with each vector: scores are few and take long
 template <bool kStatistics>
@@ -230,7 +194,7 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher, int lines) {
     fetcher.fetch(lines);
     const Vector s = hn::Load(d, scores + v * kLanes);
     const Vector distance = seen(v, hn::Sub(s, top), zero);
-    const Vector w = seen(v, exponential(distance), zero);
+    const Vector w = seen(v, exponential(d, distance), zero);
     total = hn::Add(total, w);
     if constexpr (kStatistics) {
       const Vector wd = hn::Mul(w, distance);

@@ -7,7 +7,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
+#include "models/cpu/exponential-inl.h"
 // clang-format on
 
 #include <cmath>
@@ -43,10 +43,14 @@ void rms_norm(const float* x, const float* weight, int64_t n, float epsilon, flo
 
 void silu_multiply(float* gate, const float* up, int64_t n) {
   const Floats d;
-  const Vector one = hn::Set(d, 1.0f);
+  const Vector one = hn::Set(d, 1.0f), least = hn::Set(d, -87.0f);
   for (int64_t i = 0; i < n; i += kLanes) {
+    // silu(g) = g / (1 + e^-g) = g e^g / (1 + e^g). Below -87 it becomes g e^-87, which is less
+    // than 1.7e-38 |g| away; NaN and infinities stay what they are.
     const Vector g = hn::LoadU(d, gate + i);
-    const Vector silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g))));
+    const Vector e = exponential<Results::kNormal>(d, hn::Max(least, hn::Neg(hn::Abs(g))));
+    const Vector numerator = hn::IfThenElse(hn::Lt(g, hn::Zero(d)), hn::Mul(g, e), g);
+    const Vector silu = hn::Div(numerator, hn::Add(one, e));
     hn::StoreU(hn::Mul(silu, hn::LoadU(d, up + i)), d, gate + i);
   }
 }

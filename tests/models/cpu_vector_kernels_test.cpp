@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -43,6 +45,36 @@ TEST_P(VectorKernelsTest, RoundWritesAsManyAsItIsToldTo) {
     for (int64_t i = 0; i <= 40; ++i)
       ASSERT_EQ(y[static_cast<size_t>(i)], i < n ? 0x3f80 : 0xffff) << n;
   }
+}
+
+TEST_P(VectorKernelsTest, SiluIsRightToFourUnitsInTheLastPlace) {
+  // 1.2 units of the exponential and half of them again in the sum, and half a unit each for the
+  // sum, the quotient and two products.
+  constexpr double kTolerance = (1.2 + 0.6 + 4 * 0.5) * 0x1p-23;
+  std::vector<float> gate;
+  for (float g = 1e-30f; g < 1e4f; g *= 1.0031f) gate.insert(gate.end(), {g, -g});
+  for (float g = -87; g < 90; g += 0.0137f) gate.push_back(g);
+  gate.insert(gate.end(), {0.0f, -0.0f, 1e30f, 2e38f});
+  gate.resize(gate.size() / kRowPadding * kRowPadding + kRowPadding);
+  std::vector<float> up(gate.size()), result = gate;
+  for (size_t i = 0; i < up.size(); ++i) up[i] = i % 2 == 0 ? 0.75f : -1.25f;
+  kernels_.silu_multiply(result.data(), up.data(), static_cast<int64_t>(gate.size()));
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double g = gate[i], expected = g / (1 + std::exp(-g)) * up[i];
+    const double below = g < -87 ? 1.7e-38 * -g : 1e-44;  // least subnormal numbers, too
+    ASSERT_NEAR(result[i], expected, std::abs(expected) * kTolerance + 2 * below) << g;
+  }
+}
+
+TEST_P(VectorKernelsTest, SiluKeepsWhatIsNoNumberInSight) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> gate(kRowPadding, 1.0f), up(kRowPadding, 1.0f);
+  gate[0] = kInfinity;
+  gate[1] = -kInfinity;
+  gate[2] = std::numeric_limits<float>::quiet_NaN();
+  up[3] = std::numeric_limits<float>::quiet_NaN();
+  kernels_.silu_multiply(gate.data(), up.data(), kRowPadding);
+  for (size_t i = 0; i < kRowPadding; ++i) EXPECT_EQ(std::isfinite(gate[i]), i > 3) << i;
 }
 
 TEST_P(VectorKernelsTest, RotateTurnsPairsHalfARowApart) {
