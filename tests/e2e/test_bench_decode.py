@@ -25,6 +25,9 @@ class BenchDecode(ExperimentCase):
             self.assertGreater(spread["min"], 0)
             self.assertLessEqual(spread["min"], spread["median"])
             self.assertLessEqual(spread["median"], spread["max"])
+        mean_step = asked["batch"] / measured["decode_tokens_per_second"]["max"]
+        self.assertGreater(measured["fast_step_seconds"]["min"], 0)
+        self.assertLessEqual(measured["fast_step_seconds"]["min"], mean_step)
 
     def test_counts_what_a_step_reads(self):
         """The tiny model's weights in float32, and each sequence's blocks of 16 tokens."""

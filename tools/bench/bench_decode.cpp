@@ -55,13 +55,14 @@ double floor_seconds(const StepWork& work, const Roof& roof, bool bfloat16) {
 Json measure(const Model& model, const Options& options) {
   const DecodingJob& job = options.job;
   const bool on_cpu = model.device().is_cpu();
-  std::vector<double> prefill, decoding, bytes, memory_share, floor_share, memory_roof;
+  std::vector<double> prefill, decoding, fast_step, bytes, memory_share, floor_share, memory_roof;
   Json last;
   for (int i = 0; i < options.repeats; ++i) {
     const DecodingResult result = decode(model, job);
     const auto steps = static_cast<double>(job.decode), batch = static_cast<double>(job.batch);
     prefill.push_back(batch * static_cast<double>(job.prompt) / result.prefill_seconds);
     decoding.push_back(batch * steps / result.decode_seconds);
+    fast_step.push_back(result.fast_step_seconds);
     bytes.push_back(result.work.bytes * steps / result.decode_seconds);
     last = to_json(result);
     if (!on_cpu) continue;
@@ -84,6 +85,7 @@ Json measure(const Model& model, const Options& options) {
                {"repeats", options.repeats},
                {"prefill_tokens_per_second", to_json(spread(prefill))},
                {"decode_tokens_per_second", to_json(spread(decoding))},
+               {"fast_step_seconds", to_json(spread(fast_step))},
                {"decode_bytes_per_second", to_json(spread(bytes))},
                {"weight_bytes", last["weight_bytes"]},
                {"cache_bytes", last["cache_bytes"]},
@@ -113,6 +115,8 @@ void print(const Json& m) {
             << m["repeats"] << "\n";
   std::cout << "prefill  " << text(m["prefill_tokens_per_second"], 1) << " tokens/s\n";
   std::cout << "decode   " << text(m["decode_tokens_per_second"], 1) << " tokens/s\n";
+  std::cout << "step     " << text(m["fast_step_seconds"], 2, 1e-3)
+            << " ms: a tenth of the steps are faster\n";
   std::cout << "reads    " << text(m["decode_bytes_per_second"], 1, 1e9)
             << " GB/s of weights and cache while decoding\n";
   if (!m.contains("share_of_memory_roof")) return;

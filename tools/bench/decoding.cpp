@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <utility>
 
 #include "lib/distribution.h"
 #include "lib/error.h"
@@ -95,11 +96,12 @@ class Decoding {
   std::vector<TokenId> next_;
 };
 
-double median(std::vector<double> values) {
+/// What this share of the values are below; 0 of none.
+double quantile(std::vector<double> values, double share) {
   if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
+  const auto rank = static_cast<ptrdiff_t>(static_cast<double>(values.size()) * share);
+  std::nth_element(values.begin(), values.begin() + rank, values.end());
+  return values[static_cast<size_t>(rank)];
 }
 
 int64_t peak_bytes() {
@@ -141,8 +143,11 @@ DecodingResult decode(const Model& model, const DecodingJob& job) {
       steps[statistics].push_back(seconds_of([&] { decoding.step(statistics); }));
     }
   });
-  result.step_seconds = median(steps[job.alternate || job.statistics]);
-  if (job.alternate) result.plain_step_seconds = median(steps[false]);
+  result.step_seconds = quantile(steps[job.alternate || job.statistics], 0.5);
+  if (job.alternate) result.plain_step_seconds = quantile(steps[false], 0.5);
+  std::vector<double> all = steps[false];
+  all.insert(all.end(), steps[true].begin(), steps[true].end());
+  result.fast_step_seconds = quantile(std::move(all), 0.1);
   result.work = work_of_step(model, job);
   result.weight_bytes = model.weight_bytes();
   result.cache_bytes = job.batch * KVCache::blocks_for(job.prompt + job.decode) *
@@ -169,6 +174,7 @@ Json to_json(const DecodingResult& result) {
           {"decode_seconds", result.decode_seconds},
           {"step_seconds", result.step_seconds},
           {"plain_step_seconds", result.plain_step_seconds},
+          {"fast_step_seconds", result.fast_step_seconds},
           {"first_tokens", result.first_tokens},
           {"work",
            {{"product_flops", result.work.product_flops},
