@@ -26,10 +26,10 @@ struct StepWork {
 struct DecodingResult {
   double prefill_seconds, decode_seconds;  ///< in all
   double step_seconds;                     ///< median; of an alternating job, with statistics
-  double plain_step_seconds;               ///< of an alternating job, without; else 0
-  /// What a tenth of the steps, of all kinds, are faster than: it tells builds apart where other
-  /// guests of a machine slow a core down for seconds at a time.
+  /// What a tenth of these steps are faster than: it tells builds apart where other guests of a
+  /// machine slow a core down for seconds at a time.
   double fast_step_seconds;
+  double plain_step_seconds;          ///< median; of an alternating job, without; else 0
   std::vector<TokenId> first_tokens;  ///< of the first sequence, to see that engines agree
   StepWork work;
   int64_t weight_bytes, cache_bytes;  ///< Model::weight_bytes(); what the cache holds
