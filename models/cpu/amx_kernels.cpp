@@ -57,6 +57,8 @@ struct Course {
   // Whether rows are read past the first-level cache. Several blocks do not stay there until the
   // next panel anyway, and what is written there, weights and sums, stays instead.
   static constexpr bool kPassing = kRows >= Rows::kFewBlocks;
+  // Whether it is the tiles that take longest, and so are kept apart (gap()).
+  static constexpr bool kApart = kTwo;
 
   // Inputs that all blocks of rows go over in turn, so that their weights and the sums stay in the
   // first-level cache: what comes from the second-level one keeps memory waiting. The more blocks,
@@ -72,6 +74,12 @@ struct Course {
                                                                        : kMostFewBlocks + 1;
   static constexpr int64_t kProductsBeside = kBlocksBeside * kPieceTiles * (kTwo ? 4 : 2);
 };
+
+// Between tile instructions that would follow each other closely.
+template <Rows kRows, int kCount>
+HWY_INLINE void gap() {
+  if constexpr (Course<kRows>::kApart) pass<kCount>();
+}
 
 // For what a core does something beside a product.
 enum class Beside { kNothing, kNextPiece, kNextPanel };
@@ -95,6 +103,7 @@ class Plain {
   // tiles' own lines then wait.
   template <Beside kBeside>
   HWY_INLINE void beside() {
+    gap<kRows, kAfterProduct>();
     if constexpr (kBeside == Beside::kNothing) return;
     constexpr int64_t kBytes = kPieceBytes / Course<kRows>::kProductsBeside;
     for (int64_t at = 0; at < kBytes; at += kLineBytes) prefetch_to_l2(ahead_ + at);
@@ -146,11 +155,11 @@ class Compact {
 
   template <Beside kBeside>
   HWY_INLINE void beside() {
-    if constexpr (kBeside == Beside::kNothing) return;
     if constexpr (kBeside == Beside::kNextPiece && kDecodesBeside) {
       for (int64_t i = 0; i < kUnits; ++i) decode_unit();
     } else {
-      fetch(kLines);
+      gap<kRows, kAfterProduct>();
+      if constexpr (kBeside != Beside::kNothing) fetch(kLines);
     }
   }
 
@@ -214,32 +223,127 @@ HWY_INLINE void load_second(const float* x, int64_t stride) {
 template <Rows kRows>
 HWY_INLINE void load(const std::byte* weights, const float* x, int64_t stride) {
   load_first<kRows>(x, stride);
+  gap<kRows, kAfterLoad>();
   _tile_loadd(7, weights + kTileBytes, kPairBytes);
+  gap<kRows, kAfterLoad>();
   _tile_loadd(6, weights, kPairBytes);
+  gap<kRows, kAfterLoad>();
   if constexpr (Course<kRows>::kTwo) load_second<kRows>(x, stride);
 }
 
-// Adds their products to the sums. With kNext each register loads the next tile's worth as soon as
-// its last product has read it: where two threads share a core, loads and products hardly overlap
-// otherwise.
+// A block's sums, [rows of a block][kPanel] where they are kept; tiles 0 and 1 hold those of its
+// first 16 rows, 2 and 3 those of the others.
+constexpr int64_t kHalf = kPanel / 2, kSecond = kTileRows * kPanel;
+template <int kTile>
+constexpr int64_t kSumsOfTile = (kTile & 1) * kHalf + (kTile >> 1) * kSecond;
+
+template <int kTile>
+HWY_INLINE void zero_sum() {
+  if constexpr (kTile == 0) _tile_zero(0);
+  if constexpr (kTile == 1) _tile_zero(1);
+  if constexpr (kTile == 2) _tile_zero(2);
+  if constexpr (kTile == 3) _tile_zero(3);
+}
+template <int kTile>
+HWY_INLINE void load_sum(const float* sums) {
+  const float* const from = sums + kSumsOfTile<kTile>;
+  if constexpr (kTile == 0) _tile_loadd(0, from, kPairBytes);
+  if constexpr (kTile == 1) _tile_loadd(1, from, kPairBytes);
+  if constexpr (kTile == 2) _tile_loadd(2, from, kPairBytes);
+  if constexpr (kTile == 3) _tile_loadd(3, from, kPairBytes);
+}
+template <int kTile>
+HWY_INLINE void store_sum(float* sums) {
+  float* const to = sums + kSumsOfTile<kTile>;
+  if constexpr (kTile == 0) _tile_stored(0, to, kPairBytes);
+  if constexpr (kTile == 1) _tile_stored(1, to, kPairBytes);
+  if constexpr (kTile == 2) _tile_stored(2, to, kPairBytes);
+  if constexpr (kTile == 3) _tile_stored(3, to, kPairBytes);
+}
+
+template <Rows kRows>
+HWY_INLINE void zero_sums() {
+  zero_sum<0>();
+  zero_sum<1>();
+  if constexpr (Course<kRows>::kTwo) {
+    zero_sum<2>();
+    zero_sum<3>();
+  }
+}
+template <Rows kRows>
+HWY_INLINE void load_sums(const float* sums) {
+  load_sum<0>(sums);
+  load_sum<1>(sums);
+  if constexpr (Course<kRows>::kTwo) {
+    load_sum<2>(sums);
+    load_sum<3>(sums);
+  }
+}
+template <Rows kRows>
+HWY_INLINE void store_sums(float* sums) {
+  store_sum<0>(sums);
+  store_sum<1>(sums);
+  if constexpr (Course<kRows>::kTwo) {
+    store_sum<2>(sums);
+    store_sum<3>(sums);
+  }
+}
+
+// What the tiles have to hold before products are added to their sums.
+enum class Begin { kHeld, kZero, kZeroAfterOther, kLoadedAfterOther };
+
+// The sums of a block, and those of another one that the tiles still hold. These make way one tile
+// at a time, right before its first product: all at once, stores and loads would keep products
+// waiting (a sixth of the time of products of 64 rows).
+struct Exchange {
+  const float* sums = nullptr;
+  float* other = nullptr;
+
+  template <Rows kRows, Begin kBegin, int kTile>
+  HWY_INLINE void begin() const {
+    constexpr bool kStores = kBegin == Begin::kZeroAfterOther || kBegin == Begin::kLoadedAfterOther;
+    if constexpr (kStores) store_sum<kTile>(other);
+    if constexpr (kBegin == Begin::kZero || kBegin == Begin::kZeroAfterOther) zero_sum<kTile>();
+    if constexpr (kBegin == Begin::kLoadedAfterOther) {
+      load_sum<kTile>(sums);
+      gap<kRows, kAfterLoad>();
+    }
+  }
+};
+
+// Adds a tile's worth of products to the sums. With kNext each register loads the next tile's worth
+// as soon as its last product has read it: where two threads share a core, loads and products
+// hardly overlap otherwise.
 // @param weights, x  the next tile's
-template <Rows kRows, bool kNext, Beside kBeside, class Source>
+template <Rows kRows, bool kNext, Beside kBeside, Begin kBegin = Begin::kHeld, class Source>
 HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride,
-                             Source& source) {
+                             Source& source, Exchange sums = {}) {
   constexpr bool kTwo = Course<kRows>::kTwo;
+  sums.template begin<kRows, kBegin, 0>();
   _tile_dpbf16ps(0, 4, 6);
   if constexpr (kNext && !kTwo) _tile_loadd(6, weights, kPairBytes);
   source.template beside<kBeside>();
+  sums.template begin<kRows, kBegin, 1>();
   _tile_dpbf16ps(1, 4, 7);
-  if constexpr (kNext) load_first<kRows>(x, stride);
+  if constexpr (kNext) {
+    gap<kRows, kAfterProduct>();
+    load_first<kRows>(x, stride);
+  }
   if constexpr (kTwo) {
     source.template beside<kBeside>();
+    sums.template begin<kRows, kBegin, 3>();
     _tile_dpbf16ps(3, 5, 7);
-    if constexpr (kNext) _tile_loadd(7, weights + kTileBytes, kPairBytes);
+    if constexpr (kNext) {
+      gap<kRows, kAfterProduct>();
+      _tile_loadd(7, weights + kTileBytes, kPairBytes);
+    }
     source.template beside<kBeside>();
+    sums.template begin<kRows, kBegin, 2>();
     _tile_dpbf16ps(2, 5, 6);
     if constexpr (kNext) {
+      gap<kRows, kAfterProduct>();
       _tile_loadd(6, weights, kPairBytes);
+      gap<kRows, kAfterLoad>();
       load_second<kRows>(x, stride);
     }
   } else if constexpr (kNext) {
@@ -248,26 +352,43 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
   source.template beside<kBeside>();
 }
 
-// Adds the products of three tiles' worth of inputs to the sums that the tiles hold. No loops and
-// no conditions: where a core has to guess, its fetches from memory wait (5 % of products of 64
-// rows).
+// Adds the products of three tiles' worth of inputs. No loops and no conditions: where a core has
+// to guess, its fetches from memory wait (5 % of products of 64 rows).
 // @param x  [rows][pairs], `stride` pairs from row to row
-template <Rows kRows, Beside kBeside, class Source>
-HWY_INLINE void add_three(const std::byte* weights, const float* x, int64_t stride,
-                          Source& source) {
+template <Rows kRows, Beside kBeside, Begin kBegin, class Source>
+HWY_INLINE void add_three(const std::byte* weights, const float* x, int64_t stride, Source& source,
+                          Exchange sums) {
   constexpr int64_t kBytes = kTilePairs * kPairBytes;
   load<kRows>(weights, x, stride);
-  multiply_add<kRows, true, kBeside>(weights + kBytes, x + kTilePairs, stride, source);
+  multiply_add<kRows, true, kBeside, kBegin>(weights + kBytes, x + kTilePairs, stride, source,
+                                             sums);
   multiply_add<kRows, true, kBeside>(weights + 2 * kBytes, x + 2 * kTilePairs, stride, source);
   multiply_add<kRows, false, kBeside>(nullptr, nullptr, 0, source);
 }
 
-template <Rows kRows, Beside kBeside, class Source>
-HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stride,
-                          Source& source) {
+template <Rows kRows, Beside kBeside, Begin kBegin, class Source>
+HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stride, Source& source,
+                          Exchange sums) {
   constexpr int64_t kThree = 3 * kTilePairs;
-  for (int64_t k = 0; k < Course<kRows>::kPiecePairs; k += kThree) {
-    add_three<kRows, kBeside>(weights + k * kPairBytes, x + k, stride, source);
+  add_three<kRows, kBeside, kBegin>(weights, x, stride, source, sums);
+  for (int64_t k = kThree; k < Course<kRows>::kPiecePairs; k += kThree) {
+    add_three<kRows, kBeside, Begin::kHeld>(weights + k * kPairBytes, x + k, stride, source, {});
+  }
+}
+
+// The same with the sums as they are at that point.
+// @param first  whether it is the block's first piece
+template <Rows kRows, Beside kBeside, class Source>
+HWY_INLINE void add_piece_of_block(const std::byte* weights, const float* x, int64_t stride,
+                                   Source& source, Exchange sums, bool first) {
+  if constexpr (Course<kRows>::kKept) {
+    add_piece<kRows, kBeside, Begin::kHeld>(weights, x, stride, source, sums);
+  } else if (!first) {
+    add_piece<kRows, kBeside, Begin::kLoadedAfterOther>(weights, x, stride, source, sums);
+  } else if (sums.other != nullptr) {
+    add_piece<kRows, kBeside, Begin::kZeroAfterOther>(weights, x, stride, source, sums);
+  } else {
+    add_piece<kRows, kBeside, Begin::kZero>(weights, x, stride, source, sums);
   }
 }
 
@@ -292,38 +413,6 @@ void add_rest(const std::byte* weights, const float* x, int64_t stride, int64_t 
   fence();
   load<kRows>(last_weights.data(), last_x.data(), kTilePairs);
   multiply_add<kRows, false, Beside::kNothing>(nullptr, nullptr, 0, source);
-}
-
-template <bool kTwo>
-HWY_INLINE void zero_sums() {
-  _tile_zero(0);
-  _tile_zero(1);
-  if constexpr (kTwo) {
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-}
-
-constexpr int64_t kHalf = kPanel / 2, kSecond = kTileRows * kPanel;
-
-// @param sums  [rows of a block][kPanel]
-template <bool kTwo>
-HWY_INLINE void load_sums(const float* sums) {
-  _tile_loadd(0, sums, kPairBytes);
-  _tile_loadd(1, sums + kHalf, kPairBytes);
-  if constexpr (kTwo) {
-    _tile_loadd(2, sums + kSecond, kPairBytes);
-    _tile_loadd(3, sums + kSecond + kHalf, kPairBytes);
-  }
-}
-template <bool kTwo>
-HWY_INLINE void store_sums(float* sums) {
-  _tile_stored(0, sums, kPairBytes);
-  _tile_stored(1, sums + kHalf, kPairBytes);
-  if constexpr (kTwo) {
-    _tile_stored(2, sums + kSecond, kPairBytes);
-    _tile_stored(3, sums + kSecond + kHalf, kPairBytes);
-  }
 }
 
 // Rows [first, first + count) in blocks of `size`, of which the last ends where they do and so may
@@ -368,7 +457,7 @@ class Outputs {
 template <Rows kRows, template <Rows> class Source>
 void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks& rows,
                int64_t panel, float* sums, bool in_place) {
-  constexpr bool kTwo = Course<kRows>::kTwo, kKept = Course<kRows>::kKept;
+  constexpr bool kKept = Course<kRows>::kKept;
   constexpr int64_t kPiece = Course<kRows>::kPiecePairs;
   const int64_t pairs = (shape.in + 1) / 2, pieces = pairs / kPiece, stride = call.x_stride;
   const auto x_of = [&](int64_t block) {
@@ -380,35 +469,36 @@ void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks
       static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
   Source<kRows> source(begin, shape.in, buffer);
   Outputs outputs(call, rows, panel, !in_place, std::max<int64_t>(1, pieces * rows.blocks));
-  if constexpr (kKept) zero_sums<kTwo>();
+  float* held = nullptr;  // whose sums the tiles hold
+  if constexpr (kKept) zero_sums<kRows>();
   if (pieces > 0) source.begin();
   for (int64_t n = 0; n < pieces; ++n) {
     const std::byte* const weights = source.next();
     for (int64_t block = 0; block < rows.blocks; ++block) {
-      float* const to = sums_of(block);
-      if constexpr (!kKept) n == 0 ? zero_sums<kTwo>() : load_sums<kTwo>(to);
       outputs.fetch();
       const float* const x = x_of(block) + n * kPiece;
+      const Exchange exchange{.sums = sums_of(block), .other = held};
+      held = sums_of(block);
       if (block >= Course<kRows>::kBlocksBeside) {
-        add_piece<kRows, Beside::kNothing>(weights, x, stride, source);
+        add_piece_of_block<kRows, Beside::kNothing>(weights, x, stride, source, exchange, n == 0);
       } else if (n + 1 < pieces) {
-        add_piece<kRows, Beside::kNextPiece>(weights, x, stride, source);
+        add_piece_of_block<kRows, Beside::kNextPiece>(weights, x, stride, source, exchange, n == 0);
       } else {
-        add_piece<kRows, Beside::kNextPanel>(weights, x, stride, source);
+        add_piece_of_block<kRows, Beside::kNextPanel>(weights, x, stride, source, exchange, n == 0);
       }
-      if constexpr (!kKept) store_sums<kTwo>(to);
     }
   }
+  if (!kKept && held != nullptr) store_sums<kRows>(held);
   if (const int64_t done = pieces * kPiece; done < pairs) {
     const std::byte* const weights = source.rest(pairs - done);
     for (int64_t block = 0; block < rows.blocks; ++block) {
       float* const to = sums_of(block);
-      if constexpr (!kKept) pieces == 0 ? zero_sums<kTwo>() : load_sums<kTwo>(to);
+      if constexpr (!kKept) pieces == 0 ? zero_sums<kRows>() : load_sums<kRows>(to);
       add_rest<kRows>(weights, x_of(block) + done, stride, pairs - done, rows.size, source);
-      if constexpr (!kKept) store_sums<kTwo>(to);
+      if constexpr (!kKept) store_sums<kRows>(to);
     }
   }
-  if constexpr (kKept) store_sums<kTwo>(sums);
+  if constexpr (kKept) store_sums<kRows>(sums);
   fence();
 }
 
