@@ -53,24 +53,24 @@ HWY_INLINE void prefetch_weights(const void* address) {
 
 /// Asks for the first lines of each page of a straight pass. The others come by themselves on
 /// Intel's processors, whose prefetchers do not look beyond a page; and what they fetch does not
-/// take the buffers that misses of the first-level cache wait for, as lines asked for do.
+/// take the buffers that misses of the first-level cache wait for, as lines asked for do. For the
+/// same reason it asks for one line at a time.
+/// @tparam kEvery  bytes after which the pass calls fetch()
+template <int64_t kEvery>
 class PageBegins {
  public:
   /// @param from  the first page to ask for begins here or later
   explicit PageBegins(const std::byte* from)
       : line_(from + (kPage - reinterpret_cast<uintptr_t>(from) % kPage) % kPage) {}
-  /// As the pass goes on by so many bytes.
-  HWY_INLINE void fetch(int64_t bytes) {
-    for (int64_t i = 0; i < bytes * kLines / kPage; ++i) {
-      prefetch_to_l2(line_);
-      line_ += kLineBytes;
-      const bool enough = reinterpret_cast<uintptr_t>(line_) % kPage == kLines * kLineBytes;
-      line_ += enough ? kPage - kLines * kLineBytes : 0;
-    }
+  HWY_INLINE void fetch() {
+    prefetch_to_l2(line_);
+    line_ += kLineBytes;
+    const bool enough = reinterpret_cast<uintptr_t>(line_) % kPage == kLines * kLineBytes;
+    line_ += enough ? kPage - kLines * kLineBytes : 0;
   }
 
  private:
-  static constexpr int64_t kPage = 4096, kLines = 8;
+  static constexpr int64_t kPage = 4096, kLines = kPage / kEvery;
   const std::byte* line_;
 };
 
