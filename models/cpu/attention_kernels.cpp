@@ -165,9 +165,9 @@ HWY_INLINE float sum(Vector v) {
 }
 
 // Scales one row's products with keys and turns them into weights, in place.
-// @param lines  to fetch with each vector: scores are few and take long
 template <bool kStatistics>
-ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher, int lines) {
+ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
+  constexpr int kLines = kLanes / 4;  // scores are few and take long
   const Floats d;
   float* const scores = call.scores + row * kChunkKeys;
   const int64_t vectors = (call.used + kLanes - 1) / kLanes;
@@ -191,7 +191,7 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher, int lines) {
   top = hn::MaxOfLanes(d, top);
   Vector total = zero, first = zero, second = zero, abs = zero;
   for (int64_t v = 0; v < vectors; ++v) {
-    fetcher.fetch(lines);
+    fetcher.fetch(kLines);
     const Vector s = hn::Load(d, scores + v * kLanes);
     const Vector distance = seen(v, hn::Sub(s, top), zero);
     const Vector w = seen(v, exponential(d, distance), zero);
@@ -215,10 +215,10 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher, int lines) {
 }
 
 // Turns products with keys into weights, row by row.
-void soften_rows(const ChunkCall& call, Fetcher& fetcher, int lines = kLanes / 4) {
+void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
   const int64_t whole = call.blocks() * kBlockKeys;
   for (int r = 0; r < call.rows; ++r) {
-    call.states[r] = (call.statistics ? soften<true> : soften<false>)(call, r, fetcher, lines);
+    call.states[r] = (call.statistics ? soften<true> : soften<false>)(call, r, fetcher);
     if (call.cache == CacheType::kFloat32) continue;
     call.round(call.scores + r * kChunkKeys, whole, call.weights + r * kChunkKeys);
   }
@@ -380,8 +380,9 @@ void chunk_with_tiles(const ChunkCall& call) {
   if (call.cache == CacheType::kFloat32) return chunk(call);
   Fetcher fetcher(call);
   amx::score(call, fetcher);
-  soften_rows(call, fetcher, kLanes / 2);
+  soften_rows(call, fetcher);
   amx::weigh(call, fetcher);
+  fetcher.fetch_rest();
 }
 
 constexpr AttentionKernels kWithTiles = {kTileRows,  true,  chunk_with_tiles, disagreement,

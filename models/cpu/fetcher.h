@@ -31,7 +31,12 @@ class Fetcher {
     line_ += lines * kLineBytes;
   }
 
+  HWY_INLINE void fetch_rest() {
+    while (line_ < end_ || left_ > 0) fetch(kFew);
+  }
+
  private:
+  static constexpr int kFew = 4;
   const void* const* blocks_;
   int64_t left_;
   int64_t block_bytes_;
