@@ -22,7 +22,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
@@ -348,22 +347,7 @@ void disagreement(const DisagreementCall& call, float (&sums)[2]) {
   for (int i = 0; i < 2; ++i) sums[i] = sum(distance[i]);
 }
 
-void add_scaled(float factor, const float* from, int64_t n, float* to) {
-  for (int64_t i = 0; i < n; ++i) to[i] += factor * from[i];
-}
-
-void scale(float factor, int64_t n, float* to) {
-  for (int64_t i = 0; i < n; ++i) to[i] *= factor;
-}
-
-void add_first_value(float factor, CacheType type, const void* values, int64_t n, float* to) {
-  if (type == CacheType::kFloat32) return add_scaled(factor, stored<float>(values), n, to);
-  const Pair* const pairs = stored<Pair>(values);
-  for (int64_t i = 0; i < n; ++i) to[i] += factor * std::bit_cast<float>(pairs[i] << 16);
-}
-
-constexpr AttentionKernels kAttentionKernels = {kTileRows,  false, chunk,          disagreement,
-                                                add_scaled, scale, add_first_value};
+constexpr AttentionKernels kAttentionKernels = {kTileRows, false, chunk, disagreement};
 
 #if HWY_TARGET == HWY_AVX3
 static_assert(kTileRows <= bfloat16::kAttentionRows && kTileRows <= amx::kAttentionRows);
@@ -385,10 +369,9 @@ void chunk_with_tiles(const ChunkCall& call) {
   fetcher.fetch_rest();
 }
 
-constexpr AttentionKernels kWithTiles = {kTileRows,  true,  chunk_with_tiles, disagreement,
-                                         add_scaled, scale, add_first_value};
-constexpr AttentionKernels kWithDotProducts = {
-    kTileRows, false, chunk_with_dot_products, disagreement, add_scaled, scale, add_first_value};
+constexpr AttentionKernels kWithTiles = {kTileRows, true, chunk_with_tiles, disagreement};
+constexpr AttentionKernels kWithDotProducts = {kTileRows, false, chunk_with_dot_products,
+                                               disagreement};
 #endif
 
 }  // namespace HWY_NAMESPACE

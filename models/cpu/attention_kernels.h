@@ -92,12 +92,6 @@ struct AttentionKernels {
   bool just_in_time;
   void (*chunk)(const ChunkCall& call);
   void (*disagreement)(const DisagreementCall& call, float (&sums)[2]);
-  /// to += factor * from, n floats
-  void (*add_scaled)(float factor, const float* from, int64_t n, float* to);
-  /// to *= factor, n floats
-  void (*scale)(float factor, int64_t n, float* to);
-  /// The same for the first value of a block, [n].
-  void (*add_first_value)(float factor, CacheType type, const void* values, int64_t n, float* to);
 };
 const AttentionKernels& attention_kernels(CpuPath path);
 

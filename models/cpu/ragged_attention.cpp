@@ -11,7 +11,6 @@
 #include "models/cpu/linear_kernels.h"
 #include "models/cpu/prefetch.h"
 #include "models/kv_cache.h"
-#include "models/softmax_state.h"
 
 namespace surprisal {
 namespace {
@@ -53,6 +52,7 @@ RaggedAttention::RaggedAttention(const ModelConfig& config, CpuPath path, int ra
       dim_(config.head_dim),
       scale_(static_cast<float>(1 / std::sqrt(static_cast<double>(config.head_dim)))),
       kernels_(attention_kernels(products_path(path, dim_, group_))),
+      merge_(merge_kernel(path)),
       round_(linear_kernels(products_path(path, dim_, group_)).round),
       scratch_(static_cast<size_t>(ranks)) {
   for (Scratch& scratch : scratch_) {
@@ -82,11 +82,14 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
   disagreements_.resize(plan_.comparisons.size());
   items_left_.clear();
   places_.clear();
+  int64_t most_chunks = 0;
   for (const Query& query : plan_.queries) {
+    most_chunks = std::max(most_chunks, query.chunks);
     items_left_.insert(items_left_.end(), static_cast<size_t>(plan_.parts()),
                        plan_.items_of_part(query));
     places_.push_back(plan_.by_query ? kNone : static_cast<int32_t>(places_.size()));
   }
+  for (Scratch& scratch : scratch_) scratch.factors.reserve(most_chunks * heads_);
 }
 
 void RaggedAttention::begin_layer(WorkShare share) {
@@ -193,7 +196,7 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
     const Query& query = plan_.queries[static_cast<size_t>(index)];
     places[static_cast<size_t>(i)] = &begin_query(index, rank);
     const int64_t offset = item.chunk * kChunkKeys;
-    // Position 0 is merge_head()'s.
+    // Position 0 is merge_heads()'s.
     const int64_t begin = std::max<int64_t>(visible_begin(query, layer), 1) - offset;
     const int64_t end = std::min(query.position + 1 - offset, kChunkKeys);
     used = std::max(used, end);
@@ -277,93 +280,80 @@ void RaggedAttention::complete_item(const Layer& layer, const Item& item, int64_
   left.store(plan_.items_of_part(plan_.queries[static_cast<size_t>(index)]),
              std::memory_order_relaxed);
   float* const outputs = scratch_[static_cast<size_t>(rank)].outputs.data();
-  for (int64_t head = 0; head < heads; ++head) {
+  for (int64_t head = 0; head < heads; head += MergeCall::kMostHeads) {
     fetch_ahead(layer, rank);
-    merge_head(layer, index, part * heads + head, outputs + head * dim_);
+    merge_heads(layer, index, part * heads + head, std::min(heads - head, MergeCall::kMostHeads),
+                rank, outputs + head * dim_);
   }
   put(index, part * heads, heads, outputs);
   if (plan_.by_query) compare_query(layer, index, rank);
 }
 
-void RaggedAttention::merge_head(const Layer& layer, int64_t index, int64_t head, float* out) {
+void RaggedAttention::merge_heads(const Layer& layer, int64_t index, int64_t head, int64_t heads,
+                                  int rank, float* outputs) {
   const Query& query = plan_.queries[static_cast<size_t>(index)];
   const Query& place = place_of(index);
-  const ChunkState* const states = states_.data() + place.record + head;
-  SoftmaxState rest;  // all but position 0
-  for (int64_t c = 0; c < query.chunks; ++c) {
-    rest.m = std::max<double>(rest.m, states[c * heads_].top);
+  const int64_t record = place.record + head;
+  std::array<const void*, MergeCall::kMostHeads> first_values;
+  const int64_t block = plan_.row_of(query).blocks[0];
+  for (int64_t h = 0; h < heads; ++h) {
+    first_values[static_cast<size_t>(h)] =
+        at_byte(layer.values, block_offset(layer, block, (head + h) / group_));
   }
-  std::fill_n(out, dim_, 0.0f);
-  double abs_sum = 0;
-  for (int64_t c = 0; c < query.chunks; ++c) {
-    const ChunkState& state = states[c * heads_];
-    const double delta = state.top - rest.m;
-    const double e = state.total == 0 ? 0 : SoftmaxState::exponential(delta);
-    if (query.kept >= 0) {
-      factors_[0].data()[place.kept + c * heads_ + head] = static_cast<float>(e);
-    }
-    if (e == 0) continue;
-    rest.z += e * state.total;
-    rest.a += e * (state.first_moment + delta * state.total);
-    rest.b += e * (state.second_moment + delta * (2 * state.first_moment + delta * state.total));
-    abs_sum += state.abs_sum;
-    kernels_.add_scaled(static_cast<float>(e),
-                        sums_.data() + (place.record + c * heads_ + head) * dim_, dim_, out);
-  }
-  const bool sees_first = visible_begin(query, layer) == 0;
-  SoftmaxState first;
-  if (sees_first) {
-    first = SoftmaxState::of(states->first_score);
-    abs_sum += std::abs(states->first_score);
-  }
-  const SoftmaxState all = first.merged(rest);
-  const auto first_p = static_cast<float>(sees_first ? all.probability(first.m) : 0);
-  const double scale = rest.z == 0 ? 0 : all.probability(rest.m);
-  kernels_.scale(static_cast<float>(scale), dim_, out);
-  if (sees_first) {
-    const int64_t block = plan_.row_of(query).blocks[0];
-    kernels_.add_first_value(first_p, layer.cache,
-                             at_byte(layer.values, block_offset(layer, block, head / group_)), dim_,
-                             out);
-  }
-  if (query.kept < 0) return;
-  HeadSummary& summary = summaries_[static_cast<size_t>(index * heads_ + head)];
-  summary = {.first = first_p};
-  const int64_t valid = query.position + 1 - visible_begin(query, layer);
-  double padded_scale = 0;
-  if (query.selected >= 0 && layer.per_head != nullptr) {
-    float* const to =
-        layer.per_head + query.selected * layer.per_head_stride + head * kHeadStatistics;
-    const auto put = [&](HeadStatistic statistic, double value) {
-      to[static_cast<int64_t>(statistic)] = static_cast<float>(value);
+  const int64_t visible = query.position + 1 - visible_begin(query, layer);
+  const bool kept = query.kept >= 0, padded = kept && layer.padded_head != nullptr;
+  const auto factors = [&](size_t which) { return factors_[which].data() + place.kept + head; };
+  MergedHeads merged;
+  merge_({.heads = heads,
+          .chunks = query.chunks,
+          .stride = heads_,
+          .states = states_.data() + record,
+          .sums = sums_.data() + record * dim_,
+          .dim = dim_,
+          .cache = layer.cache,
+          .first_values = visible_begin(query, layer) == 0 ? first_values.data() : nullptr,
+          .statistics = kept,
+          .empty = static_cast<double>(std::max<int64_t>(0, layer.padded_slots - visible)),
+          .factors = kept ? factors(0) : scratch_[static_cast<size_t>(rank)].factors.data(),
+          .factors_without_first = kept ? factors(1) : nullptr,
+          .padded_factors = padded ? factors(2) : nullptr,
+          .outputs = outputs},
+         merged);
+  if (kept) put_statistics(layer, index, head, heads, merged);
+}
+
+void RaggedAttention::put_statistics(const Layer& layer, int64_t index, int64_t head, int64_t heads,
+                                     const MergedHeads& merged) {
+  const Query& query = plan_.queries[static_cast<size_t>(index)];
+  const bool selected = query.selected >= 0;
+  const bool padded = selected && layer.padded_head != nullptr;
+  const auto visible = static_cast<double>(query.position + 1 - visible_begin(query, layer));
+  for (int64_t i = head; i < head + heads; ++i) {
+    const auto of = [&](const MergedHeads::Heads& numbers) {
+      return static_cast<float>(numbers[static_cast<size_t>(i - head)]);
     };
-    const SoftmaxState::Summary of_all = all.summary();
-    put(HeadStatistic::kEntropy, of_all.entropy);
-    put(HeadStatistic::kVarentropy, of_all.varentropy);
-    put(HeadStatistic::kMaxProbability, 1 / all.z);
-    put(HeadStatistic::kSinkMass, first_p);
-    put(HeadStatistic::kMeanAbsScore, abs_sum / static_cast<double>(valid));
-    put(HeadStatistic::kLogSumExp, of_all.log_sum_exp);
-  }
-  if (query.selected >= 0 && layer.padded_head != nullptr) {
-    const int64_t empty = std::max<int64_t>(0, layer.padded_slots - valid);
-    const SoftmaxState padded =
-        empty > 0 ? all.merged(SoftmaxState::of(0, static_cast<double>(empty))) : all;
-    float* const to = layer.padded_head + (query.selected * heads_ + head) * 2;
-    to[0] = static_cast<float>(padded.summary().entropy);
-    to[1] = static_cast<float>(abs_sum / static_cast<double>(layer.padded_slots));
-    if (sees_first) summary.padded_first = static_cast<float>(padded.probability(first.m));
-    if (empty > 0) summary.padded_empty = static_cast<float>(padded.probability(0));
-    if (rest.z != 0) padded_scale = padded.probability(rest.m);
-  }
-  const double without_first = rest.z == 0 ? 0 : 1 / rest.z;
-  for (int64_t c = 0; c < query.chunks; ++c) {
-    const int64_t at = place.kept + c * heads_ + head;
-    const double e = factors_[0].data()[at];
-    factors_[0].data()[at] = static_cast<float>(e * scale);
-    factors_[1].data()[at] = static_cast<float>(e * without_first);
-    if (layer.padded_head != nullptr) {
-      factors_[2].data()[at] = static_cast<float>(e * padded_scale);
+    HeadSummary& summary = summaries_[static_cast<size_t>(index * heads_ + i)];
+    summary = {.first = of(merged.first)};
+    const double abs_sum = merged.abs_sum[static_cast<size_t>(i - head)];
+    if (selected && layer.per_head != nullptr) {
+      float* const to =
+          layer.per_head + query.selected * layer.per_head_stride + i * kHeadStatistics;
+      const auto put = [&](HeadStatistic statistic, float value) {
+        to[static_cast<int64_t>(statistic)] = value;
+      };
+      put(HeadStatistic::kEntropy, of(merged.entropy));
+      put(HeadStatistic::kVarentropy, of(merged.varentropy));
+      put(HeadStatistic::kMaxProbability, of(merged.max_probability));
+      put(HeadStatistic::kSinkMass, of(merged.first));
+      put(HeadStatistic::kMeanAbsScore, static_cast<float>(abs_sum / visible));
+      put(HeadStatistic::kLogSumExp, of(merged.log_sum_exp));
+    }
+    if (padded) {
+      float* const to = layer.padded_head + (query.selected * heads_ + i) * 2;
+      to[0] = of(merged.padded_entropy);
+      to[1] = static_cast<float>(abs_sum / static_cast<double>(layer.padded_slots));
+      summary.padded_first = of(merged.padded_first);
+      summary.padded_empty = of(merged.padded_empty);
     }
   }
 }

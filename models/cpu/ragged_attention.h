@@ -12,6 +12,7 @@
 #include "models/cpu/attention_kernels.h"
 #include "models/cpu/attention_plan.h"
 #include "models/cpu/float_buffer.h"
+#include "models/cpu/merge_kernels.h"
 #include "models/cpu/work_share.h"
 
 namespace surprisal {
@@ -79,7 +80,7 @@ class RaggedAttention {
   using Query = AttentionPlan::Query;
   using Item = AttentionPlan::Item;
   static constexpr int32_t kNone = -1;
-  /// What merge_head() leaves for finish(), of one query and head.
+  /// What merge_heads() leaves for finish(), of one query and head.
   struct HeadSummary {
     float first = 0;  ///< probability of position 0 (0 when not visible)
     float padded_first = 0, padded_empty = 0;
@@ -93,7 +94,7 @@ class RaggedAttention {
     auto operator<=>(const Fetched&) const = default;
   };
   struct alignas(64) Scratch {  // ranks write to theirs all the time
-    FloatBuffer q, scores, weights, sums, outputs;
+    FloatBuffer q, scores, weights, sums, factors, outputs;
     std::vector<ChunkState> states;
     Fetched fetched;
     int64_t piece = 0;      ///< attended to last
@@ -123,7 +124,11 @@ class RaggedAttention {
                 const Scratch& scratch);
   /// Counts an item of a query as done, and if it was the last puts the query's heads together.
   void complete_item(const Layer& layer, const Item& item, int64_t query, int rank, const Put& put);
-  void merge_head(const Layer& layer, int64_t query, int64_t head, float* out);
+  /// @param outputs  of heads [head, head + heads), at most MergeCall::kMostHeads
+  void merge_heads(const Layer& layer, int64_t query, int64_t head, int64_t heads, int rank,
+                   float* outputs);
+  void put_statistics(const Layer& layer, int64_t query, int64_t head, int64_t heads,
+                      const MergedHeads& merged);
   void compare_query(const Layer& layer, int64_t query, int rank);
   /// @param next  what the next call compares, to be fetched
   void compare_heads(const Layer& layer, const AttentionPlan::Comparison& what,
@@ -140,6 +145,7 @@ class RaggedAttention {
   const int64_t heads_, kv_heads_, group_, dim_;
   const float scale_;
   const AttentionKernels& kernels_;
+  const Merge merge_;
   void (*const round_)(const float* x, int64_t n, float* to);
 
   AttentionPlan plan_;
