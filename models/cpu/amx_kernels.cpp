@@ -291,6 +291,44 @@ HWY_INLINE void store_sums(float* sums) {
   }
 }
 
+// Rows [first, first + count) in blocks of `size`, of which the last ends where they do and so may
+// begin within the one before it.
+struct RowBlocks {
+  int64_t first, count, blocks, size;
+
+  RowBlocks(int64_t first_row, int64_t rows)
+      : first(first_row),
+        count(rows),
+        blocks((rows + kMaxRows - 1) / kMaxRows),
+        size((rows + blocks - 1) / blocks) {}
+  int64_t begin(int64_t block) const { return std::min(block * size, count - size); }
+};
+
+// Asks for the lines of y that a panel's sums go to, a few rows at a time: lines that another core
+// has read, or that are out of the caches, take longer to get than to write; and many that are
+// asked for at once keep tiles' lines waiting.
+class Outputs {
+ public:
+  // @param wanted  whether there is anything to ask for
+  // @param times   that fetch() is to be called
+  Outputs(const LinearCall& call, const RowBlocks& rows, int64_t panel, bool wanted, int64_t times)
+      : row_(call.y + rows.first * call.y_stride + (panel - call.first_panel) * kPanel),
+        stride_(call.y_stride),
+        left_(wanted ? rows.count : 0),
+        rows_at_a_time_((rows.count + times - 1) / times) {}
+  HWY_INLINE void fetch() {
+    for (int64_t i = 0; i < rows_at_a_time_ && left_ > 0; ++i, --left_, row_ += stride_) {
+      for (int64_t column = 0; column < kPanel; column += kLineBytes / 4) {
+        prefetch_to_write(row_ + column);
+      }
+    }
+  }
+
+ private:
+  float* row_;
+  int64_t stride_, left_, rows_at_a_time_;
+};
+
 // What the tiles have to hold before products are added to their sums.
 enum class Begin { kHeld, kZero, kZeroAfterOther, kLoadedAfterOther };
 
@@ -319,7 +357,7 @@ struct Exchange {
 // @param weights, x  the next tile's
 template <Rows kRows, bool kNext, Beside kBeside, Begin kBegin = Begin::kHeld, class Source>
 HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t stride,
-                             Source& source, Exchange sums = {}) {
+                             Source& source, Outputs& outputs, Exchange sums = {}) {
   constexpr bool kTwo = Course<kRows>::kTwo;
   sums.template begin<kRows, kBegin, 0>();
   _tile_dpbf16ps(0, 4, 6);
@@ -331,6 +369,7 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
     gap<kRows, kAfterProduct>();
     load_first<kRows>(x, stride);
   }
+  outputs.fetch();
   if constexpr (kTwo) {
     source.template beside<kBeside>();
     sums.template begin<kRows, kBegin, 3>();
@@ -359,22 +398,24 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
 // @param x  [rows][pairs], `stride` pairs from row to row
 template <Rows kRows, Beside kBeside, Begin kBegin, class Source>
 HWY_INLINE void add_three(const std::byte* weights, const float* x, int64_t stride, Source& source,
-                          Exchange sums) {
+                          Outputs& outputs, Exchange sums) {
   constexpr int64_t kBytes = kTilePairs * kPairBytes;
   load<kRows>(weights, x, stride);
   multiply_add<kRows, true, kBeside, kBegin>(weights + kBytes, x + kTilePairs, stride, source,
-                                             sums);
-  multiply_add<kRows, true, kBeside>(weights + 2 * kBytes, x + 2 * kTilePairs, stride, source);
-  multiply_add<kRows, false, kBeside>(nullptr, nullptr, 0, source);
+                                             outputs, sums);
+  multiply_add<kRows, true, kBeside>(weights + 2 * kBytes, x + 2 * kTilePairs, stride, source,
+                                     outputs);
+  multiply_add<kRows, false, kBeside>(nullptr, nullptr, 0, source, outputs);
 }
 
 template <Rows kRows, Beside kBeside, Begin kBegin, class Source>
 HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stride, Source& source,
-                          Exchange sums) {
+                          Outputs& outputs, Exchange sums) {
   constexpr int64_t kThree = 3 * kTilePairs;
-  add_three<kRows, kBeside, kBegin>(weights, x, stride, source, sums);
+  add_three<kRows, kBeside, kBegin>(weights, x, stride, source, outputs, sums);
   for (int64_t k = kThree; k < Course<kRows>::kPiecePairs; k += kThree) {
-    add_three<kRows, kBeside, Begin::kHeld>(weights + k * kPairBytes, x + k, stride, source, {});
+    add_three<kRows, kBeside, Begin::kHeld>(weights + k * kPairBytes, x + k, stride, source,
+                                            outputs, {});
   }
 }
 
@@ -382,25 +423,25 @@ HWY_INLINE void add_piece(const std::byte* weights, const float* x, int64_t stri
 // @param first  whether it is the block's first piece
 template <Rows kRows, Beside kBeside, class Source>
 HWY_INLINE void add_piece_of_block(const std::byte* weights, const float* x, int64_t stride,
-                                   Source& source, Exchange sums, bool first) {
+                                   Source& source, Outputs& outputs, Exchange sums, bool first) {
   if constexpr (Course<kRows>::kKept) {
-    add_piece<kRows, kBeside, Begin::kHeld>(weights, x, stride, source, sums);
+    add_piece<kRows, kBeside, Begin::kHeld>(weights, x, stride, source, outputs, sums);
   } else if (!first) {
-    add_piece<kRows, kBeside, Begin::kLoadedAfterOther>(weights, x, stride, source, sums);
+    add_piece<kRows, kBeside, Begin::kLoadedAfterOther>(weights, x, stride, source, outputs, sums);
   } else if (sums.other != nullptr) {
-    add_piece<kRows, kBeside, Begin::kZeroAfterOther>(weights, x, stride, source, sums);
+    add_piece<kRows, kBeside, Begin::kZeroAfterOther>(weights, x, stride, source, outputs, sums);
   } else {
-    add_piece<kRows, kBeside, Begin::kZero>(weights, x, stride, source, sums);
+    add_piece<kRows, kBeside, Begin::kZero>(weights, x, stride, source, outputs, sums);
   }
 }
 
 // The same of inputs that make no piece; the last of them with zeros.
 template <Rows kRows, class Source>
 void add_rest(const std::byte* weights, const float* x, int64_t stride, int64_t pairs, int64_t rows,
-              Source& source) {
+              Source& source, Outputs& outputs) {
   for (; pairs >= kTilePairs; pairs -= kTilePairs) {
     load<kRows>(weights, x, stride);
-    multiply_add<kRows, false, Beside::kNothing>(nullptr, nullptr, 0, source);
+    multiply_add<kRows, false, Beside::kNothing>(nullptr, nullptr, 0, source, outputs);
     weights += kTilePairs * kPairBytes;
     x += kTilePairs;
   }
@@ -414,45 +455,8 @@ void add_rest(const std::byte* weights, const float* x, int64_t stride, int64_t 
   }
   fence();
   load<kRows>(last_weights.data(), last_x.data(), kTilePairs);
-  multiply_add<kRows, false, Beside::kNothing>(nullptr, nullptr, 0, source);
+  multiply_add<kRows, false, Beside::kNothing>(nullptr, nullptr, 0, source, outputs);
 }
-
-// Rows [first, first + count) in blocks of `size`, of which the last ends where they do and so may
-// begin within the one before it.
-struct RowBlocks {
-  int64_t first, count, blocks, size;
-
-  RowBlocks(int64_t first_row, int64_t rows)
-      : first(first_row),
-        count(rows),
-        blocks((rows + kMaxRows - 1) / kMaxRows),
-        size((rows + blocks - 1) / blocks) {}
-  int64_t begin(int64_t block) const { return std::min(block * size, count - size); }
-};
-
-// Asks for the lines of y that a panel's sums go to, some rows at a time: lines that another core
-// has read, or that are out of the caches, take longer to get than to write.
-class Outputs {
- public:
-  // @param wanted  whether there is anything to ask for
-  // @param times   that fetch() is to be called
-  Outputs(const LinearCall& call, const RowBlocks& rows, int64_t panel, bool wanted, int64_t times)
-      : row_(call.y + rows.first * call.y_stride + (panel - call.first_panel) * kPanel),
-        stride_(call.y_stride),
-        left_(wanted ? rows.count : 0),
-        rows_at_a_time_((rows.count + times - 1) / times) {}
-  HWY_INLINE void fetch() {
-    for (int64_t i = 0; i < rows_at_a_time_ && left_ > 0; ++i, --left_, row_ += stride_) {
-      for (int64_t column = 0; column < kPanel; column += kLineBytes / 4) {
-        prefetch_to_write(row_ + column);
-      }
-    }
-  }
-
- private:
-  float* row_;
-  int64_t stride_, left_, rows_at_a_time_;
-};
 
 // @param sums      out: [blocks][size][kPanel]
 // @param in_place  whether they are the outputs themselves
@@ -470,23 +474,27 @@ void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks
   const auto* const begin =
       static_cast<const std::byte*>(call.weights) + panel * shape.panel_step();
   Source<kRows> source(begin, shape.in, buffer);
-  Outputs outputs(call, rows, panel, !in_place, std::max<int64_t>(1, pieces * rows.blocks));
+  constexpr int64_t kTimes = Course<kRows>::kPieceTiles;  // that a piece of a block asks
+  Outputs outputs(call, rows, panel, !in_place,
+                  std::max<int64_t>(1, pieces * rows.blocks * kTimes));
   float* held = nullptr;  // whose sums the tiles hold
   if constexpr (kKept) zero_sums<kRows>();
   if (pieces > 0) source.begin();
   for (int64_t n = 0; n < pieces; ++n) {
     const std::byte* const weights = source.next();
     for (int64_t block = 0; block < rows.blocks; ++block) {
-      outputs.fetch();
       const float* const x = x_of(block) + n * kPiece;
       const Exchange exchange{.sums = sums_of(block), .other = held};
       held = sums_of(block);
       if (block >= Course<kRows>::kBlocksBeside) {
-        add_piece_of_block<kRows, Beside::kNothing>(weights, x, stride, source, exchange, n == 0);
+        add_piece_of_block<kRows, Beside::kNothing>(weights, x, stride, source, outputs, exchange,
+                                                    n == 0);
       } else if (n + 1 < pieces) {
-        add_piece_of_block<kRows, Beside::kNextPiece>(weights, x, stride, source, exchange, n == 0);
+        add_piece_of_block<kRows, Beside::kNextPiece>(weights, x, stride, source, outputs, exchange,
+                                                      n == 0);
       } else {
-        add_piece_of_block<kRows, Beside::kNextPanel>(weights, x, stride, source, exchange, n == 0);
+        add_piece_of_block<kRows, Beside::kNextPanel>(weights, x, stride, source, outputs, exchange,
+                                                      n == 0);
       }
     }
   }
@@ -496,7 +504,8 @@ void sum_panel(const PackedShape& shape, const LinearCall& call, const RowBlocks
     for (int64_t block = 0; block < rows.blocks; ++block) {
       float* const to = sums_of(block);
       if constexpr (!kKept) pieces == 0 ? zero_sums<kRows>() : load_sums<kRows>(to);
-      add_rest<kRows>(weights, x_of(block) + done, stride, pairs - done, rows.size, source);
+      add_rest<kRows>(weights, x_of(block) + done, stride, pairs - done, rows.size, source,
+                      outputs);
       if constexpr (!kKept) store_sums<kRows>(to);
     }
   }
