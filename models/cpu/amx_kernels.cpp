@@ -393,8 +393,8 @@ HWY_INLINE void multiply_add(const std::byte* weights, const float* x, int64_t s
   source.template beside<kBeside>();
 }
 
-// Adds the products of three tiles' worth of inputs. No loops and no conditions: where a core has
-// to guess, its fetches from memory wait (5 % of products of 64 rows).
+// Adds the products of three tiles' worth of inputs. No loops over them and few conditions: where a
+// core guesses wrong, its fetches from memory wait (5 % of products of 64 rows).
 // @param x  [rows][pairs], `stride` pairs from row to row
 template <Rows kRows, Beside kBeside, Begin kBegin, class Source>
 HWY_INLINE void add_three(const std::byte* weights, const float* x, int64_t stride, Source& source,
