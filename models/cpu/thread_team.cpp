@@ -95,7 +95,7 @@ void ThreadTeam::work_as(int rank) {
   const OnProcessor own(processors_, rank);
   for (uint32_t seen = 0;; ++seen) {
     const auto started = [&] { return run_.load(std::memory_order_acquire) != seen; };
-    if (!spin(kSpinsBetween, started, hwy::Pause)) run_.wait(seen, std::memory_order_acquire);
+    if (!spin(kSpinsBetween, started, kPause)) run_.wait(seen, std::memory_order_acquire);
     if (work_ == nullptr) return;
     (*work_)({rank, size_});
     wait();

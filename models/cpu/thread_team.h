@@ -52,7 +52,7 @@ class ThreadTeam {
       if (!spin(kSpinsInside, over, idle)) phase_.wait(phase, std::memory_order_acquire);
     }
   }
-  void wait() { wait(hwy::Pause); }
+  void wait() { wait(kPause); }
 
   /// The pieces of a stage, [0, first), and of another that needs no wait in between,
   /// [first, first + second): a rank's share of those comes after its share of these.
@@ -83,10 +83,12 @@ class ThreadTeam {
   }
   template <class Work>
   void stage(WorkShare share, Pieces pieces, const Work& work) {
-    stage(share, pieces, work, hwy::Pause);
+    stage(share, pieces, work, kPause);
   }
 
  private:
+  // Not the function itself, which unoptimised builds refuse to inline through a pointer.
+  static constexpr auto kPause = [] { hwy::Pause(); };
   // A pause takes about 40 cycles on Zen 4 and 140 on Intel since Skylake.
   static constexpr int kSpinsInside = 2000;    // the others are at work (about 30 us)
   static constexpr int kSpinsBetween = 20000;  // between runs: a decode loop soon starts the next
