@@ -10,8 +10,6 @@
 #include <hwy/contrib/math/math-inl.h>
 // clang-format on
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
 
 HWY_BEFORE_NAMESPACE();

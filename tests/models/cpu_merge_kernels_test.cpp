@@ -3,6 +3,7 @@
 #include <c10/util/BFloat16.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
