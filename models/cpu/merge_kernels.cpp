@@ -165,8 +165,8 @@ void merge_lanes(const MergeCall& call, int64_t begin, MergedHeads& to) {
     lanes.store(hn::Div(top_of_empty, padded.z), to.padded_empty);
     lanes.scale(call.factors, hn::Mul(top_of_rest, factor), call.padded_factors);
   }
-  const Vector without_first = hn::Div(hn::Set(Doubles(), 1), rest.z);
   if (call.factors_without_first != nullptr) {
+    const Vector without_first = hn::Div(hn::Set(Doubles(), 1), rest.z);
     lanes.scale(call.factors, hn::IfThenZeroElse(rest.none(), without_first),
                 call.factors_without_first);
   }
