@@ -25,10 +25,9 @@ void AttentionPlan::make(const Batch& of, int64_t begin, int64_t end, bool keep_
   compared.clear();
   comparisons.clear();
   groups_.clear();
-  records = kept = 0;
+  records = kept = most_chunks = 0;
   kv_heads = heads.kv;
   add_queries(begin, end, keep_selected, keep_all, heads.all);
-  int64_t most_chunks = 0;
   for (const Query& query : queries) most_chunks = std::max(most_chunks, query.chunks);
   std::vector<int32_t> present;
   for (int64_t chunk = 0; chunk < most_chunks; ++chunk) {

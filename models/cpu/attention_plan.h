@@ -57,6 +57,7 @@ struct AttentionPlan {
   std::vector<int32_t> compared;        ///< queries whose heads are compared
   std::vector<Comparison> comparisons;  ///< in the items' order, so that weights lie near
   int64_t records = 0, kept = 0;        ///< in all
+  int64_t most_chunks = 0;              ///< of any query
   /// Whether there are queries enough that each is put together, all heads at once, and compared by
   /// whoever did the last of its items, while what they left is in that processor's caches. Else
   /// the heads of each key/value head are, and comparisons are cut up among all ranks.

@@ -82,14 +82,12 @@ void RaggedAttention::plan(const Batch& batch, int64_t begin, int64_t end, bool 
   disagreements_.resize(plan_.comparisons.size());
   items_left_.clear();
   places_.clear();
-  int64_t most_chunks = 0;
   for (const Query& query : plan_.queries) {
-    most_chunks = std::max(most_chunks, query.chunks);
     items_left_.insert(items_left_.end(), static_cast<size_t>(plan_.parts()),
                        plan_.items_of_part(query));
     places_.push_back(plan_.by_query ? kNone : static_cast<int32_t>(places_.size()));
   }
-  for (Scratch& scratch : scratch_) scratch.factors.reserve(most_chunks * heads_);
+  for (Scratch& scratch : scratch_) scratch.factors.reserve(plan_.most_chunks * heads_);
 }
 
 void RaggedAttention::begin_layer(WorkShare share) {
