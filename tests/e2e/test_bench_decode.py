@@ -28,6 +28,8 @@ class BenchDecode(ExperimentCase):
         mean_step = asked["batch"] / measured["decode_tokens_per_second"]["max"]
         self.assertGreater(measured["fast_step_seconds"]["min"], 0)
         self.assertLessEqual(measured["fast_step_seconds"]["min"], mean_step)
+        shares = [measured[key] for key in ("share_of_floor_speed", "fast_step_share_of_floor_speed")]
+        self.assertLessEqual(shares[0]["max"], shares[1]["max"])
 
     def test_counts_what_a_step_reads(self):
         """The tiny model's weights in float32, and each sequence's blocks of 16 tokens."""

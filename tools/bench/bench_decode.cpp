@@ -55,7 +55,8 @@ double floor_seconds(const StepWork& work, const Roof& roof, bool bfloat16) {
 Json measure(const Model& model, const Options& options) {
   const DecodingJob& job = options.job;
   const bool on_cpu = model.device().is_cpu();
-  std::vector<double> prefill, decoding, fast_step, bytes, memory_share, floor_share, memory_roof;
+  std::vector<double> prefill, decoding, fast_step, bytes, memory_share, memory_roof, floor_share,
+      fast_share;
   Json last;
   for (int i = 0; i < options.repeats; ++i) {
     const DecodingResult result = decode(model, job);
@@ -69,8 +70,9 @@ Json measure(const Model& model, const Options& options) {
     const Roof roof = measure_roof(at::get_num_threads());
     memory_roof.push_back(roof.read_bytes_per_second);
     memory_share.push_back(bytes.back() / roof.read_bytes_per_second);
-    floor_share.push_back(floor_seconds(result.work, roof, model.dtype() == at::kBFloat16) * steps /
-                          result.decode_seconds);
+    const double floor = floor_seconds(result.work, roof, model.dtype() == at::kBFloat16);
+    floor_share.push_back(floor * steps / result.decode_seconds);
+    fast_share.push_back(floor / result.fast_step_seconds);
   }
   const Placement placement = choose_placement(model.config(), options.model);
   Json json = {{"model", std::filesystem::path(options.folder).filename()},
@@ -94,6 +96,7 @@ Json measure(const Model& model, const Options& options) {
     json["memory_roof_bytes_per_second"] = to_json(spread(memory_roof));
     json["share_of_memory_roof"] = to_json(spread(memory_share));
     json["share_of_floor_speed"] = to_json(spread(floor_share));
+    json["fast_step_share_of_floor_speed"] = to_json(spread(fast_share));
   }
   return json;
 }
@@ -122,8 +125,11 @@ void print(const Json& m) {
   if (!m.contains("share_of_memory_roof")) return;
   std::cout << "         " << text(m["share_of_memory_roof"], 2) << " of the memory roof, "
             << text(m["memory_roof_bytes_per_second"], 1, 1e9) << " GB/s\n";
-  std::cout << "floor    " << text(m["share_of_floor_speed"], 2)
-            << " of the speed that arithmetic and memory, whichever takes longer, allow\n";
+  std::cout
+      << "floor    " << text(m["share_of_floor_speed"], 2)
+      << " of the speed that arithmetic and memory, whichever takes longer, allow; a tenth of "
+         "the steps "
+      << text(m["fast_step_share_of_floor_speed"], 2) << " or more\n";
 }
 
 Json answer(const Json& line, const Model& model) {
