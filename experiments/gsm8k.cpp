@@ -1,6 +1,7 @@
 #include "experiments/gsm8k.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -125,6 +126,17 @@ std::string final_answer(const std::string& solution) {
   return answer;
 }
 
+/// @return the file's path  @throws Error(kIo) where there is none, saying what brings it
+std::string present(const std::string& folder, std::string_view file) {
+  const std::string path = folder + '/' + std::string(file);
+  std::error_code failure;
+  if (!std::filesystem::exists(path, failure) && !failure)
+    throw Error(ErrorCode::kIo, path +
+                                    ": there is no such file; `tools/fetch_data.py gsm8k` "
+                                    "brings GSM8K to data/gsm8k");
+  return path;
+}
+
 class Gsm8kTask : public Task {
  public:
   Gsm8kTask(const Variant& variant, const TaskOptions& options) : variant_(variant) {
@@ -137,11 +149,11 @@ class Gsm8kTask : public Task {
                                           ": `data` should name the folder of the GSM8K files; "
                                           "`tools/fetch_data.py gsm8k` makes data/gsm8k");
     const std::string file = options.split + ".jsonl";
-    const Dataset questions = read_dataset(options.data + '/' + file, {"question", "answer"});
+    const Dataset questions = read_dataset(present(options.data, file), {"question", "answer"});
     std::string hashes = questions.sha256 + "  " + file + '\n';
     Dataset examples;
     if (!variant.shots_file.empty()) {
-      examples = read_examples(options.data + '/' + std::string(variant.shots_file));
+      examples = read_examples(present(options.data, variant.shots_file));
       hashes += examples.sha256 + "  " + std::string(variant.shots_file) + '\n';
     }
     data_sha256_ = variant.shots_file.empty() ? questions.sha256 : sha256_hex(hashes);

@@ -13,11 +13,11 @@
 #define SURPRISAL_DISTRIBUTION_TYPES
 namespace surprisal {
 
-/// The two largest values (equal where the largest stands twice), how many are above -inf, and
-/// whether all were usable.
+/// The two largest values (equal where the largest stands twice), where the first of them stands,
+/// how many are above -inf, and whether all were usable.
 struct RowScan {
   float first, second;
-  size_t support;
+  size_t argmax, support;
   bool usable;
 };
 
@@ -36,7 +36,7 @@ struct Moments {
 #include <hwy/foreach_target.h>  // before highway.h
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
+#include <hwy/contrib/algo/find-inl.h>
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -73,12 +73,37 @@ RowScan scan_row(const float* logits, size_t count) {
   HWY_ALIGN float firsts[kMaxLanes];
   hn::Store(first, d, firsts);
   hn::Store(second, d, rest);
-  RowScan result{firsts[0], rest[0], support, hn::AllTrue(d, usable)};
+  RowScan result{firsts[0], rest[0], 0, support, hn::AllTrue(d, usable)};
   for (size_t lane = 1; lane < lanes; ++lane) {
     result.second = std::max({result.second, rest[lane], std::min(result.first, firsts[lane])});
     result.first = std::max(result.first, firsts[lane]);
   }
+  result.argmax = hn::Find(d, result.first, logits, count);
   return result;
+}
+
+// e^x for x in [-700, 0], to 1e-14: x = n ln 2 + r, |r| <= ln 2 / 2, and e^r by its series up to
+// r^11. Highway's serves all x, at about twice the instructions.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exponential(D d, V x) {
+  const hn::RebindToUnsigned<D> bits;
+  // Of 1.5 x 2^52 + n the lowest bits are n.
+  const V whole = hn::Set(d, 6755399441055744.0);
+  const V shifted = hn::MulAdd(x, hn::Set(d, 1.4426950408889634), whole);
+  const V n = hn::Sub(shifted, whole);
+  const V power = hn::BitCast(
+      d, hn::ShiftLeft<52>(hn::Add(hn::BitCast(bits, shifted), hn::Set(bits, uint64_t{1023}))));
+  // ln 2 in two parts, n times the first of which is exact.
+  V r = hn::NegMulAdd(n, hn::Set(d, 0x1.62e42feep-1), x);
+  r = hn::NegMulAdd(n, hn::Set(d, 0x1.a39ef35793c76p-33), r);
+  const auto pair = [&](double high, double low) HWY_ATTR {
+    return hn::MulAdd(r, hn::Set(d, 1 / high), hn::Set(d, 1 / low));
+  };
+  const V r2 = hn::Mul(r, r), r4 = hn::Mul(r2, r2), r8 = hn::Mul(r4, r4);
+  const V first = hn::MulAdd(pair(6, 2), r2, hn::Add(r, hn::Set(d, 1.0)));
+  const V second = hn::MulAdd(pair(5040, 720), r2, pair(120, 24));
+  const V third = hn::MulAdd(pair(39916800, 3628800), r2, pair(362880, 40320));
+  return hn::Mul(hn::MulAdd(third, r8, hn::MulAdd(second, r4, first)), power);
 }
 
 Moments exponential_moments(const float* logits, size_t count, float maximum, double scale) {
@@ -87,11 +112,11 @@ Moments exponential_moments(const float* logits, size_t count, float maximum, do
   const size_t lanes = hn::Lanes(d);
   const auto shift = hn::Set(d, static_cast<double>(maximum));
   const auto factor = hn::Set(d, scale);
-  const auto floor = hn::Set(d, -800.0);  // e^-800 is 0 in double, and 0 * -800 is no NaN
+  const auto floor = hn::Set(d, -700.0);  // what lies lower counts as 0, and -inf gives no NaN
   auto z = hn::Zero(d), a = hn::Zero(d), b = hn::Zero(d);
   const auto add = [&](auto x32) {
     const auto x = hn::Max(hn::Mul(hn::Sub(hn::PromoteTo(d, x32), shift), factor), floor);
-    const auto w = hn::Exp(d, x);
+    const auto w = hn::IfThenElseZero(hn::Gt(x, floor), exponential(d, x));
     const auto wx = hn::Mul(w, x);
     z = hn::Add(z, w);
     a = hn::Add(a, wx);
@@ -170,7 +195,7 @@ DistributionStatistics distribution_statistics(std::span<const float> logits, do
   result.varentropy = std::max(0.0, b / z - mean * mean);
   result.max_probability = 1 / z;
   result.second_probability = std::exp(scale * (static_cast<double>(row.second) - row.first)) / z;
-  result.argmax = std::find(logits.begin(), logits.end(), row.first) - logits.begin();
+  result.argmax = static_cast<int64_t>(row.argmax);
   result.support = static_cast<int64_t>(row.support);
   return result;
 }
@@ -179,9 +204,9 @@ namespace {
 
 constexpr size_t kSampleStride = 64;  // a sample of V / 64 logits bounds where the top ones lie
 
-bool ranks_before(const RankedLogit& x, const RankedLogit& y) {
+constexpr auto ranks_before = [](const RankedLogit& x, const RankedLogit& y) {
   return x.logit > y.logit || (x.logit == y.logit && x.index < y.index);
-}
+};
 
 void append_at_least(std::span<const float> logits, float threshold,
                      std::vector<RankedLogit>& out) {
@@ -204,11 +229,7 @@ std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count)
   std::vector<RankedLogit> found;
   if (count == 1) {  // two straight passes take less time than a sample all over the row and one
     const RowScan row = HWY_DYNAMIC_DISPATCH(scan_row)(logits.data(), logits.size());
-    if (row.usable && row.support > 0) {
-      append_at_least(logits, row.first, found);
-      found.resize(1);
-      return found;
-    }
+    if (row.usable && row.support > 0) return {{static_cast<int32_t>(row.argmax), row.first}};
   }
   const size_t sampled = logits.size() / kSampleStride;
   // Twice the expected rank and a few: seldom too few, and a miss only costs another pass.

@@ -137,7 +137,12 @@ TEST_F(Gsm8k, MissingThingsAreNamed) {
   EXPECT_THAT(failure("gsm8k_cott", options()).second, HasSubstr("did you mean 'gsm8k_cot'"));
   EXPECT_EQ(failure("gsm8k", options("dev")).first, ErrorCode::kConfig);
   EXPECT_EQ(failure("gsm8k", {}).first, ErrorCode::kConfig);
-  EXPECT_EQ(failure("gsm8k", {.data = "/nowhere"}).first, ErrorCode::kIo);
+  const auto [code, message] = failure("gsm8k", {.data = "/nowhere"});
+  EXPECT_EQ(code, ErrorCode::kIo);
+  EXPECT_THAT(message, HasSubstr("/nowhere/test.jsonl: there is no such file"));
+  EXPECT_THAT(message, HasSubstr("fetch_data.py gsm8k"));
+  std::filesystem::remove(folder_ / "fewshot_cot.jsonl");
+  EXPECT_THAT(failure("gsm8k_cot", options()).second, HasSubstr("fewshot_cot.jsonl: there is no"));
   write("fewshot_cot.jsonl", "{\"question\": \"q\", \"target\": \"t\"}\n");
   EXPECT_THAT(failure("gsm8k_cot", options()).second, HasSubstr("1 examples; the task shows 8"));
 }
