@@ -4,7 +4,6 @@
 #include <c10/util/Half.h>
 
 #include <algorithm>
-#include <deque>
 #include <list>
 #include <map>
 #include <tuple>
@@ -13,6 +12,7 @@
 
 #include "experiments/answer.h"
 #include "experiments/cache_plan.h"
+#include "experiments/remembered_logits.h"
 #include "experiments/strategies/strategy.h"
 #include "lib/error.h"
 
@@ -56,7 +56,8 @@ class Engine::Impl {
       : model_(model),
         options_(options),
         setting_{&tokenizer, &model.config(), options.trace},
-        plan_(model, options.memory_bytes, options.sharing) {
+        plan_(model, options.memory_bytes, options.sharing),
+        remembered_(options.logits_bytes) {
     if (options_.batch < 1 || options_.prefill_chunk < 1)
       throw Error(ErrorCode::kConfig, "engine: batch and prefill_chunk must be at least 1");
   }
@@ -99,7 +100,7 @@ class Engine::Impl {
           ++job;
         }
       }
-      forget_logits();
+      remembered_.shrink();
       if (jobs_.empty() && !upcoming_) break;
       if (!jobs_.empty()) evaluate_frontier();
     }
@@ -154,29 +155,13 @@ class Engine::Impl {
   std::list<std::unique_ptr<Job>>::iterator retire(std::list<std::unique_ptr<Job>>::iterator job) {
     TokenTree& tree = (*job)->tree();
     if (tree.requests == 0) {
-      std::erase_if(remembered_, [&](const TokenNode* node) { return node->tree == &tree; });
+      remembered_.forget(tree);
       plan_.release(tree);
     }
     const bool last = tree.requests == 0;
     const auto next = jobs_.erase(job);  // its cursors stand on the tree
     if (last) std::erase_if(trees_, [&](const auto& entry) { return entry.second.get() == &tree; });
     return next;
-  }
-
-  /// Drops the logits of contexts nobody waits at, oldest first, beyond the allowance. Whoever
-  /// comes there later has that one token computed again.
-  void forget_logits() {
-    const int64_t per_node = model_.config().vocab_size * static_cast<int64_t>(sizeof(float));
-    const auto allowed = static_cast<size_t>(options_.logits_bytes / per_node);
-    const size_t there = remembered_.size();
-    for (size_t looked_at = 0; remembered_.size() > allowed && looked_at < there; ++looked_at) {
-      TokenNode* node = remembered_.front();
-      remembered_.pop_front();
-      if (node->waiting > 0)
-        remembered_.push_back(node);
-      else
-        node->evaluation = {};
-    }
   }
 
   /// The distinct contexts that jobs wait for, in the order the jobs came.
@@ -249,20 +234,21 @@ class Engine::Impl {
     const at::Tensor per_layer = to_host(output.attention.per_layer);  // [B, L, 3]
     const at::Tensor padded = to_host(output.attention.padded_head);   // [B, H, 2]
     const at::Tensor deviation = to_host(output.attention.padded_mean_abs_deviation);  // [B]
-    std::vector<size_t> complete;  // rows that end where somebody waits
+    std::vector<TokenNode*> nodes(chosen.begin(), chosen.end());  // null: nobody waits there
     for (size_t i = 0; i < chosen.size(); ++i) {
       TokenNode& node = *chosen[i];
-      if (plan_.cache().length(node.sequence) < node.end) continue;  // a prompt not yet read whole
-      if (node.evaluation.logits.empty()) remembered_.push_back(&node);
+      if (plan_.cache().length(node.sequence) < node.end) {  // a prompt not yet read whole
+        nodes[i] = nullptr;
+        continue;
+      }
       if (!request.map_layers.empty())
         node.evaluation.maps_f16 = last_maps(output.attention.maps, i);
-      complete.push_back(i);
     }
-    model_.parallel(static_cast<int64_t>(complete.size()), [&](int64_t item) {
-      const size_t i = complete[static_cast<size_t>(item)];
-      const auto b = static_cast<int64_t>(i);
-      Evaluation& evaluation = chosen[i]->evaluation;
-      evaluation.logits = copy_row(logits, b);
+    remembered_.add(logits, nodes);
+    model_.parallel(static_cast<int64_t>(nodes.size()), [&](int64_t b) {
+      const auto i = static_cast<size_t>(b);
+      if (nodes[i] == nullptr) return;
+      Evaluation& evaluation = nodes[i]->evaluation;
       evaluation.statistics = distribution_statistics(evaluation.logits);
       evaluation.shared = {};
       evaluation.shared.top(evaluation.logits, 1);  // every token's rank is asked for
@@ -299,7 +285,7 @@ class Engine::Impl {
   std::optional<GenerationRequest> upcoming_;
   std::map<TreeKey, std::unique_ptr<TokenTree>> trees_;
   std::list<std::unique_ptr<Job>> jobs_;  // in the order they came
-  std::deque<TokenNode*> remembered_;     // nodes that hold logits, oldest first
+  RememberedLogits remembered_;
   EngineCounters counters_;
   int64_t unshared_ = 0;
   uint64_t pass_ = 0;

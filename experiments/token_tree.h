@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -19,7 +21,8 @@ namespace surprisal {
 /// What the model said after a context: everything that depends on the context alone, computed once
 /// and shared by all requests that come by.
 struct Evaluation {
-  std::vector<float> logits;  ///< [V]; empty: not known, or forgotten
+  std::span<const float> logits;  ///< [V]; empty: not known, or forgotten
+  at::Tensor pass_logits;         ///< of which `logits` is a row; see RememberedLogits
   DistributionStatistics statistics;
   mutable RowCache shared;  ///< what samplers found out about `logits`
   bool has_attention = false;

@@ -37,6 +37,7 @@ struct Moments {
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 #include <hwy/contrib/algo/find-inl.h>
+#include "lib/exponential-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -82,41 +83,20 @@ RowScan scan_row(const float* logits, size_t count) {
   return result;
 }
 
-// e^x for x in [-700, 0], to 1e-14: x = n ln 2 + r, |r| <= ln 2 / 2, and e^r by its series up to
-// r^11. Highway's serves all x, at about twice the instructions.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exponential(D d, V x) {
-  const hn::RebindToUnsigned<D> bits;
-  // Of 1.5 x 2^52 + n the lowest bits are n.
-  const V whole = hn::Set(d, 6755399441055744.0);
-  const V shifted = hn::MulAdd(x, hn::Set(d, 1.4426950408889634), whole);
-  const V n = hn::Sub(shifted, whole);
-  const V power = hn::BitCast(
-      d, hn::ShiftLeft<52>(hn::Add(hn::BitCast(bits, shifted), hn::Set(bits, uint64_t{1023}))));
-  // ln 2 in two parts, n times the first of which is exact.
-  V r = hn::NegMulAdd(n, hn::Set(d, 0x1.62e42feep-1), x);
-  r = hn::NegMulAdd(n, hn::Set(d, 0x1.a39ef35793c76p-33), r);
-  const auto pair = [&](double high, double low) HWY_ATTR {
-    return hn::MulAdd(r, hn::Set(d, 1 / high), hn::Set(d, 1 / low));
-  };
-  const V r2 = hn::Mul(r, r), r4 = hn::Mul(r2, r2), r8 = hn::Mul(r4, r4);
-  const V first = hn::MulAdd(pair(6, 2), r2, hn::Add(r, hn::Set(d, 1.0)));
-  const V second = hn::MulAdd(pair(5040, 720), r2, pair(120, 24));
-  const V third = hn::MulAdd(pair(39916800, 3628800), r2, pair(362880, 40320));
-  return hn::Mul(hn::MulAdd(third, r8, hn::MulAdd(second, r4, first)), power);
-}
-
-Moments exponential_moments(const float* logits, size_t count, float maximum, double scale) {
+template <bool kScaled>
+Moments sum_exponentials(const float* logits, size_t count, float maximum, double scale) {
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> d32;
   const size_t lanes = hn::Lanes(d);
   const auto shift = hn::Set(d, static_cast<double>(maximum));
   const auto factor = hn::Set(d, scale);
-  const auto floor = hn::Set(d, -700.0);  // what lies lower counts as 0, and -inf gives no NaN
+  const auto lowest = hn::Set(d, kVanishingExponent);  // so that -inf gives no NaN
   auto z = hn::Zero(d), a = hn::Zero(d), b = hn::Zero(d);
-  const auto add = [&](auto x32) {
-    const auto x = hn::Max(hn::Mul(hn::Sub(hn::PromoteTo(d, x32), shift), factor), floor);
-    const auto w = hn::IfThenElseZero(hn::Gt(x, floor), exponential(d, x));
+  const auto add = [&](auto x32) HWY_ATTR {
+    auto x = hn::Sub(hn::PromoteTo(d, x32), shift);
+    if constexpr (kScaled) x = hn::Mul(x, factor);
+    x = hn::Max(x, lowest);
+    const auto w = exponential(d, x);
     const auto wx = hn::Mul(w, x);
     z = hn::Add(z, w);
     a = hn::Add(a, wx);
@@ -130,6 +110,24 @@ Moments exponential_moments(const float* logits, size_t count, float maximum, do
   add(hn::Load(d32, rest));
   return {hn::GetLane(hn::SumOfLanes(d, z)), hn::GetLane(hn::SumOfLanes(d, a)),
           hn::GetLane(hn::SumOfLanes(d, b))};
+}
+
+Moments exponential_moments(const float* logits, size_t count, float maximum, double scale) {
+  return scale == 1 ? sum_exponentials<false>(logits, count, maximum, scale)
+                    : sum_exponentials<true>(logits, count, maximum, scale);
+}
+
+/// The largest of each `block` logits; a rest has one as well.
+void block_maxima(const float* logits, size_t count, size_t block, float* maxima) {
+  const hn::ScalableTag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
+  for (; count >= block; count -= block, logits += block) {
+    auto largest = lowest;
+    for (size_t i = 0; i < block; i += lanes) largest = hn::Max(largest, hn::LoadU(d, logits + i));
+    *maxima++ = hn::GetLane(hn::MaxOfLanes(d, largest));
+  }
+  if (count > 0) *maxima = *std::max_element(logits, logits + count);
 }
 
 /// Writes the logits >= threshold and their places; both outputs need room for `count` and one
@@ -166,6 +164,7 @@ namespace surprisal {
 
 HWY_EXPORT(scan_row);
 HWY_EXPORT(exponential_moments);
+HWY_EXPORT(block_maxima);
 HWY_EXPORT(at_least);
 
 namespace {
@@ -202,49 +201,45 @@ DistributionStatistics distribution_statistics(std::span<const float> logits, do
 
 namespace {
 
-constexpr size_t kSampleStride = 64;  // a sample of V / 64 logits bounds where the top ones lie
+constexpr size_t kBlock = 64;  // the longest vectors of any target
 
 constexpr auto ranks_before = [](const RankedLogit& x, const RankedLogit& y) {
   return x.logit > y.logit || (x.logit == y.logit && x.index < y.index);
 };
 
-void append_at_least(std::span<const float> logits, float threshold,
+/// Appends what is >= threshold among the logits from `begin` on, a block at most.
+void append_at_least(std::span<const float> logits, size_t begin, float threshold,
                      std::vector<RankedLogit>& out) {
-  constexpr size_t kChunk = 4096;
-  constexpr size_t kPadding = 256 / sizeof(float);  // the longest vectors of any target: 2,048 bits
-  std::array<int32_t, kChunk + kPadding> places;
-  std::array<float, kChunk + kPadding> values;
-  for (size_t begin = 0; begin < logits.size(); begin += kChunk) {
-    const size_t count = HWY_DYNAMIC_DISPATCH(at_least)(logits.data() + begin,
-                                                        std::min(kChunk, logits.size() - begin),
-                                                        threshold, places.data(), values.data());
-    for (size_t i = 0; i < count; ++i)
-      out.push_back({static_cast<int32_t>(begin) + places[i], values[i]});
-  }
+  std::array<int32_t, 2 * kBlock> places;
+  std::array<float, 2 * kBlock> values;
+  const size_t count =
+      HWY_DYNAMIC_DISPATCH(at_least)(logits.data() + begin, std::min(kBlock, logits.size() - begin),
+                                     threshold, places.data(), values.data());
+  for (size_t i = 0; i < count; ++i)
+    out.push_back({static_cast<int32_t>(begin) + places[i], values[i]});
 }
 
 }  // namespace
 
 std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count) {
+  if (count == 0) return {};
+  std::vector<float> maxima((logits.size() + kBlock - 1) / kBlock);
+  HWY_DYNAMIC_DISPATCH(block_maxima)(logits.data(), logits.size(), kBlock, maxima.data());
+  // Where `count` parts of the row reach a threshold, each has a logit that does: what is smaller,
+  // and blocks that hold nothing else, are not among the wanted. Fewer parts are sorted sooner.
+  float threshold = std::numeric_limits<float>::lowest();
+  std::vector<float> parts = maxima;
+  for (; parts.size() / 4 > count; parts.resize(parts.size() / 2))
+    for (size_t i = 0; i < parts.size() / 2; ++i)
+      parts[i] = std::max(parts[2 * i], parts[2 * i + 1]);
+  if (count <= parts.size()) {
+    const auto last = parts.begin() + static_cast<ptrdiff_t>(count) - 1;
+    std::nth_element(parts.begin(), last, parts.end(), std::greater<>());
+    threshold = std::max(threshold, *last);
+  }
   std::vector<RankedLogit> found;
-  if (count == 1) {  // two straight passes take less time than a sample all over the row and one
-    const RowScan row = HWY_DYNAMIC_DISPATCH(scan_row)(logits.data(), logits.size());
-    if (row.usable && row.support > 0) return {{static_cast<int32_t>(row.argmax), row.first}};
-  }
-  const size_t sampled = logits.size() / kSampleStride;
-  // Twice the expected rank and a few: seldom too few, and a miss only costs another pass.
-  for (size_t rank = 2 * count / kSampleStride + 3; rank < sampled / 2; rank *= 4) {
-    std::vector<float> sample(sampled);
-    for (size_t i = 0; i < sampled; ++i) sample[i] = logits[i * kSampleStride];
-    const auto at = sample.begin() + static_cast<ptrdiff_t>(rank);
-    std::nth_element(sample.begin(), at, sample.end(), std::greater<>());
-    if (!std::isfinite(*at)) break;
-    found.clear();
-    append_at_least(logits, *at, found);
-    if (found.size() >= count) break;
-    found.clear();
-  }
-  if (found.empty()) append_at_least(logits, std::numeric_limits<float>::lowest(), found);
+  for (size_t block = 0; block < maxima.size(); ++block)
+    if (maxima[block] >= threshold) append_at_least(logits, block * kBlock, threshold, found);
   const auto end = found.begin() + static_cast<ptrdiff_t>(std::min(count, found.size()));
   if (end != found.end()) std::nth_element(found.begin(), end, found.end(), ranks_before);
   found.erase(end, found.end());

@@ -12,7 +12,7 @@
 #define HWY_TARGET_INCLUDE "lib/logit_buckets.cpp"
 #include <hwy/foreach_target.h>  // before highway.h
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
+#include "lib/exponential-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -66,11 +66,12 @@ double exponential_sum(const float* logits, size_t count, double maximum, double
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> d32;
   const auto shift = hn::Set(d, maximum), factor = hn::Set(d, scale);
-  const auto floor = hn::Set(d, -800.0);  // e^-800 is 0 in double
+  const auto lowest = hn::Set(d, kVanishingExponent);
   auto sum = hn::Zero(d);
   for (size_t i = 0; i < count; i += hn::Lanes(d)) {
     const auto x = hn::Mul(hn::Sub(hn::PromoteTo(d, hn::LoadU(d32, logits + i)), shift), factor);
-    sum = hn::Add(sum, hn::IfThenElseZero(hn::FirstN(d, count - i), hn::Exp(d, hn::Max(x, floor))));
+    sum = hn::Add(sum,
+                  hn::IfThenElseZero(hn::FirstN(d, count - i), exponential(d, hn::Max(x, lowest))));
   }
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }

@@ -57,7 +57,7 @@ std::span<const Candidates::Ranked> Candidates::top(size_t count) const {
 
 void Candidates::keep_top(size_t count) {
   if (count >= size_) return;
-  if (is_wide() && count > RowCache::kFewest) return cut_to(count);
+  if (is_wide() && count > RowCache::kLongest) return cut_to(count);
   const auto kept = top(count);
   std::vector<Ranked> ranked(kept.begin(), kept.end());
   keep_ranked(ranked);
@@ -75,14 +75,15 @@ void Candidates::keep_ranked(std::span<const Ranked> ranked) {
 }
 
 void Candidates::keep_from(double threshold, size_t min_keep) {
-  if (is_wide()) {  // the known top may say it all
-    top(1);
-    const auto below = std::find_if(ranked_.begin(), ranked_.end(), [&](const Ranked& candidate) {
-      return candidate.logit < threshold;
-    });
-    const size_t count = below != ranked_.end() ? static_cast<size_t>(below - ranked_.begin())
-                                                : buckets().count_from(scale_, threshold);
-    return keep_top(std::max(min_keep, count));
+  if (is_wide()) {  // the most likely may say it all
+    for (const size_t look : {RowCache::kFewest, RowCache::kLongest}) {
+      const auto ranked = top(look);
+      const auto below = std::ranges::find_if(
+          ranked, [&](const Ranked& candidate) { return candidate.logit < threshold; });
+      if (below != ranked.end())
+        return keep_top(std::max(min_keep, static_cast<size_t>(below - ranked.begin())));
+    }
+    return keep_top(std::max(min_keep, buckets().count_from(scale_, threshold)));
   }
   size_t count = 0;
   for_each([&](TokenId, double logit) { count += logit >= threshold; });

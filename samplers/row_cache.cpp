@@ -5,7 +5,7 @@
 namespace surprisal {
 std::span<const RankedLogit> RowCache::top(std::span<const float> row, size_t count) {
   if (top_.size() < count && !complete_) {
-    const size_t wanted = std::max(count, kFewest);
+    const size_t wanted = count <= kFewest ? kFewest : std::max(count, kLongest);
     top_ = top_logits(row, wanted);
     complete_ = top_.size() < wanted;
   }

@@ -16,8 +16,10 @@ namespace surprisal {
 /// kept here for all others that look at the row. Belongs to one row; for one thread.
 class RowCache {
  public:
-  /// What costs no more than fewer; a prefix of the order up to this long is worth a list.
-  static constexpr size_t kFewest = 256;
+  /// What costs hardly more than fewer.
+  static constexpr size_t kFewest = 64;
+  /// A prefix of the order up to this long is worth a list.
+  static constexpr size_t kLongest = 256;
   /// Lists of noise reach down to this at least: 2 % of the tokens, which serve other settings too.
   /// A token near the top nearly always beats what lies that far below it.
   static constexpr double kCommonNoise = 4;

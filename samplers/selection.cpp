@@ -53,7 +53,8 @@ Candidates::Ranked gumbel_max(const Candidates& candidates, const Draws& draws, 
   // The most likely by themselves, until the next could win by rare noise alone. Then all those
   // that have it.
   double needed = kLargestNoise;
-  for (const auto& next : candidates.top(RowCache::kFewest)) {
+  for (size_t i = 0; i < std::min(RowCache::kLongest, candidates.size()); ++i) {
+    const Candidates::Ranked next = candidates.top(i + 1)[i];
     needed = race.score() - next.logit;
     if (needed >= RowCache::kCommonNoise) break;
     race.enter(next);

@@ -1,7 +1,6 @@
 #include "models/cpu/cpu_llama.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 #include <c10/core/InferenceMode.h>
 
 #include <exception>
@@ -48,9 +47,9 @@ StepOutput CpuLlama::forward(std::span<const ModelRow> rows, KVCache& cache,
   if (rows.empty()) return output;
   const Batch batch = make_batch(rows, cache, request, config_);
   output.attention = make_attention_output(request, config_, batch, at::kCPU);
-  if (request.logits) output.logits = at::empty({batch.queries(), config_.vocab_size}, at::kFloat);
   {
     const std::lock_guard lock(mutex_);
+    if (request.logits) output.logits = logits_.take(batch.queries(), config_.vocab_size);
     prepare();
     step_->run(batch, cache, request, output);
   }

@@ -6,6 +6,7 @@
 
 #include "models/cpu/cpu_path.h"
 #include "models/cpu/cpu_step.h"
+#include "models/cpu/logits_buffers.h"
 #include "models/llama_weights.h"
 #include "models/model.h"
 
@@ -49,6 +50,7 @@ class CpuLlama final : public Model {
   mutable std::unique_ptr<ThreadTeam> team_;
   mutable std::unique_ptr<PackedLlama> packed_;
   mutable std::unique_ptr<CpuStep> step_;
+  mutable LogitsBuffers logits_;
 };
 
 }  // namespace surprisal

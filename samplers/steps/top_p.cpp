@@ -6,8 +6,6 @@
 namespace surprisal {
 namespace {
 
-constexpr size_t kFirstLook = RowCache::kFewest;  // a nucleus is seldom larger
-
 class TopP : public ChainStep {
  public:
   TopP(double p, size_t min_keep, Dialect dialect)
@@ -16,7 +14,7 @@ class TopP : public ChainStep {
   void apply(Candidates& candidates, const StepContext&, SamplerState*) const override {
     if (p_ >= 1) return;
     const double log_sum_exp = candidates.log_sum_exp();
-    for (size_t look = kFirstLook;; look *= 8) {
+    for (size_t look = RowCache::kFewest;; look *= 4) {
       const auto top = candidates.top(look);
       double mass = 0;  // of the tokens before the i-th
       for (size_t i = 0; i < top.size(); ++i) {
@@ -24,6 +22,7 @@ class TopP : public ChainStep {
         mass += std::exp(top[i].logit - log_sum_exp);
       }
       if (top.size() == candidates.size()) return;
+      if (look < RowCache::kLongest) continue;
       if (const auto count = candidates.nucleus(p_))
         return candidates.keep_top(std::max(*count, min_keep_));
     }

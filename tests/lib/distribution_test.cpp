@@ -101,6 +101,43 @@ TEST(DistributionStatistics, ExactAtTheExtremes) {
   expect_as_defined({1e4F, -1e4F, std::numeric_limits<float>::denorm_min()});
 }
 
+// e^x to the 3e-14 that its polynomial promises: as many tokens as weigh about as much as the
+// first.
+TEST(DistributionStatistics, ExponentialsAreExact) {
+  constexpr double kExponential = 3e-14;
+  for (float x = 0; x > -4; x -= 0.00137F) {
+    const auto count = size_t{1} << std::lround(-x / std::log(2.0F));
+    std::vector<float> logits(count + 1, x);
+    logits[0] = 0;
+    const long double z =
+        1 + static_cast<long double>(count) * std::exp(static_cast<long double>(x));
+    const double expected = static_cast<double>(1 / z);
+    EXPECT_NEAR(distribution_statistics(logits).max_probability, expected, kExponential * expected);
+  }
+}
+
+TEST(DistributionStatistics, WhatDoubleCannotHoldWeighsNothing) {
+  std::vector<float> logits(1000, -708.8F);
+  logits[3] = 0;
+  const DistributionStatistics statistics = distribution_statistics(logits);
+  EXPECT_EQ(statistics.entropy, 0);
+  EXPECT_EQ(statistics.varentropy, 0);
+  EXPECT_EQ(statistics.max_probability, 1);
+  EXPECT_EQ(statistics.support, 1000);
+}
+
+TEST(DistributionStatistics, ScaleIsAFactorOfEveryLogit) {
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal(0, 3);
+  std::vector<float> logits(1000), doubled(1000);
+  for (size_t i = 0; i < logits.size(); ++i) doubled[i] = 2 * (logits[i] = normal(random));
+  const DistributionStatistics scaled = distribution_statistics(logits, 2);
+  const DistributionStatistics plain = distribution_statistics(doubled);
+  EXPECT_EQ(scaled.log_sum_exp, plain.log_sum_exp);
+  EXPECT_EQ(scaled.entropy, plain.entropy);
+  EXPECT_EQ(scaled.varentropy, plain.varentropy);
+}
+
 TEST(DistributionStatistics, RefusesWhatIsNoDistribution) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -kBanned}) {
     for (const size_t at : {0, 5, 99}) {

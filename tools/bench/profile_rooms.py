@@ -3,17 +3,18 @@
 
     python tools/bench/profile_rooms.py -- build/release/bin/run_experiment CONFIG --threads 1 ...
 
-Samples the program with `perf` and looks each function up in the build's static libraries. Threads that wait
-spin for a moment, which counts as the model's time: with --threads 1 the shares are those of wall time.
-What the kernel does for a function (to give it memory at the first touch, to read a file) counts as that
-function's. Functions that no library or several of them define are `other`; packaged libraries' are named by
-their file.
+Samples the program with `perf` and looks each function up in the build's static libraries. What a packaged
+library does (copy memory, allocate, compress) counts as the room's that called it, as does what the kernel does
+for it (to give it memory at the first touch, to read a file); where no room did, it is named by the library's
+file. Threads that wait spin for a moment, which counts as the model's time: with --threads 1 the shares are those
+of wall time.
 """
 import argparse
 import collections
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -42,17 +43,25 @@ def bare(name: str) -> str:
     return name[start:]
 
 
-def sampled_functions(profile: str) -> collections.Counter:
-    """(file, function) -> samples: of each the innermost frame outside of the kernel."""
-    script = subprocess.run(["perf", "script", "-i", profile, "-F", "ip,sym,dso"], check=True, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-    samples = collections.Counter()
+def stacks(profile: str) -> Iterator[list[tuple[str, str]]]:
+    """Of each sample the frames, innermost first, as (file, function), without the kernel's."""
+    script = subprocess.run(["perf", "script", "--no-inline", "-i", profile, "-F", "ip,sym,dso"], check=True,
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     for stack in script.split("\n\n"):
-        frames = [line.strip().split(" ", 1)[1].rpartition(" (") for line in stack.splitlines() if line.strip()]
+        lines = [line.strip().split(" ", 1)[1].rpartition(" (") for line in stack.splitlines() if line.strip()]
+        frames = [(Path(file.rstrip(")")).name, function) for function, _, file in lines]
         if frames:
-            function, _, file = next((f for f in frames if not f[2].startswith("[kernel")), frames[-1])
-            samples[Path(file.rstrip(")")).name, function] += 1
-    return samples
+            yield [f for f in frames if not f[0].startswith("[kernel")] or frames[-1:]
+
+
+def room_and_function(frames: list[tuple[str, str]], program: str, owners: dict[str, str]) -> tuple[str, str]:
+    """The room at work, or the file if none is, and what it does, by the innermost function."""
+    file, function = frames[0]
+    for caller_file, caller in frames:
+        room = owners.get(bare(caller)) if caller_file == program else None
+        if room is not None:
+            return room, function if caller == function else f"{function} < {bare(caller)}"
+    return "other" if file == program else file, function
 
 
 def main() -> int:
@@ -63,14 +72,13 @@ def main() -> int:
     args = parser.parse_args()
     owners = rooms_of_functions(args.build)
     with tempfile.NamedTemporaryFile() as data:
-        subprocess.run(["perf", "record", "-q", "-g", "-e", "cpu-clock", "-F", "1000", "-o", data.name,
-                        *args.command], check=True, stdout=subprocess.DEVNULL)
-        samples = sampled_functions(data.name)
+        subprocess.run(["perf", "record", "-q", "--call-graph", "dwarf", "-e", "cpu-clock", "-F", "250",
+                        "-o", data.name, *args.command], check=True, stdout=subprocess.DEVNULL)
+        program = Path(args.command[0]).resolve().name
+        samples = collections.Counter(room_and_function(frames, program, owners) for frames in stacks(data.name))
     shares, functions = collections.Counter(), collections.Counter()
-    program = Path(args.command[0]).resolve().name
-    for (file, function), count in samples.items():
+    for (room, function), count in samples.items():
         share = 100 * count / samples.total()
-        room = owners.get(bare(function), "other") if file == program else file
         shares[room] += share
         if room != "models":
             functions[f"{room}: {function}"] += share

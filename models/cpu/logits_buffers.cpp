@@ -1,0 +1,23 @@
+#include "models/cpu/logits_buffers.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <bit>
+
+namespace surprisal {
+
+at::Tensor LogitsBuffers::take(int64_t rows, int64_t width) {
+  const auto capacity = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
+  const auto is_idle = [](const at::Tensor& buffer) { return buffer.storage().use_count() == 1; };
+  auto buffer = std::ranges::find_if(buffers_, [&](const at::Tensor& each) {
+    return is_idle(each) && each.size(0) == capacity && each.size(1) == width;
+  });
+  if (buffer == buffers_.end()) {  // passes have become larger or smaller
+    std::erase_if(buffers_, is_idle);
+    buffer = buffers_.insert(buffers_.end(), at::empty({capacity, width}, at::kFloat));
+  }
+  return buffer->narrow(0, 0, rows);
+}
+
+}  // namespace surprisal
