@@ -1,9 +1,7 @@
 #include "lib/distribution.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <string>
 
@@ -117,45 +115,6 @@ Moments exponential_moments(const float* logits, size_t count, float maximum, do
                     : sum_exponentials<true>(logits, count, maximum, scale);
 }
 
-/// The largest of each `block` logits; a rest has one as well.
-void block_maxima(const float* logits, size_t count, size_t block, float* maxima) {
-  const hn::ScalableTag<float> d;
-  const size_t lanes = hn::Lanes(d);
-  const auto lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
-  for (; count >= block; count -= block, logits += block) {
-    auto largest = lowest;
-    for (size_t i = 0; i < block; i += lanes) largest = hn::Max(largest, hn::LoadU(d, logits + i));
-    *maxima++ = hn::GetLane(hn::MaxOfLanes(d, largest));
-  }
-  if (count > 0) *maxima = *std::max_element(logits, logits + count);
-}
-
-/// Writes the logits >= threshold and their places; both outputs need room for `count` and one
-/// vector more. @return how many
-size_t at_least(const float* logits, size_t count, float threshold, int32_t* places,
-                float* values) {
-  const hn::ScalableTag<float> d;
-  const hn::RebindToSigned<decltype(d)> di;
-  const size_t lanes = hn::Lanes(d);
-  const auto least = hn::Set(d, threshold);
-  size_t found = 0, i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    const auto x = hn::LoadU(d, logits + i);
-    const auto large = hn::Ge(x, least);
-    if (hn::AllFalse(d, large)) continue;
-    const auto place = hn::Iota(di, static_cast<int32_t>(i));
-    hn::StoreU(hn::Compress(x, large), d, values + found);
-    hn::StoreU(hn::Compress(place, hn::RebindMask(di, large)), di, places + found);
-    found += hn::CountTrue(d, large);
-  }
-  for (; i < count; ++i)
-    if (logits[i] >= threshold) {
-      places[found] = static_cast<int32_t>(i);
-      values[found++] = logits[i];
-    }
-  return found;
-}
-
 }  // namespace surprisal::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -164,8 +123,6 @@ namespace surprisal {
 
 HWY_EXPORT(scan_row);
 HWY_EXPORT(exponential_moments);
-HWY_EXPORT(block_maxima);
-HWY_EXPORT(at_least);
 
 namespace {
 
@@ -197,54 +154,6 @@ DistributionStatistics distribution_statistics(std::span<const float> logits, do
   result.argmax = static_cast<int64_t>(row.argmax);
   result.support = static_cast<int64_t>(row.support);
   return result;
-}
-
-namespace {
-
-constexpr size_t kBlock = 64;  // the longest vectors of any target
-
-constexpr auto ranks_before = [](const RankedLogit& x, const RankedLogit& y) {
-  return x.logit > y.logit || (x.logit == y.logit && x.index < y.index);
-};
-
-/// Appends what is >= threshold among the logits from `begin` on, a block at most.
-void append_at_least(std::span<const float> logits, size_t begin, float threshold,
-                     std::vector<RankedLogit>& out) {
-  std::array<int32_t, 2 * kBlock> places;
-  std::array<float, 2 * kBlock> values;
-  const size_t count =
-      HWY_DYNAMIC_DISPATCH(at_least)(logits.data() + begin, std::min(kBlock, logits.size() - begin),
-                                     threshold, places.data(), values.data());
-  for (size_t i = 0; i < count; ++i)
-    out.push_back({static_cast<int32_t>(begin) + places[i], values[i]});
-}
-
-}  // namespace
-
-std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count) {
-  if (count == 0) return {};
-  std::vector<float> maxima((logits.size() + kBlock - 1) / kBlock);
-  HWY_DYNAMIC_DISPATCH(block_maxima)(logits.data(), logits.size(), kBlock, maxima.data());
-  // Where `count` parts of the row reach a threshold, each has a logit that does: what is smaller,
-  // and blocks that hold nothing else, are not among the wanted. Fewer parts are sorted sooner.
-  float threshold = std::numeric_limits<float>::lowest();
-  std::vector<float> parts = maxima;
-  for (; parts.size() / 4 > count; parts.resize(parts.size() / 2))
-    for (size_t i = 0; i < parts.size() / 2; ++i)
-      parts[i] = std::max(parts[2 * i], parts[2 * i + 1]);
-  if (count <= parts.size()) {
-    const auto last = parts.begin() + static_cast<ptrdiff_t>(count) - 1;
-    std::nth_element(parts.begin(), last, parts.end(), std::greater<>());
-    threshold = std::max(threshold, *last);
-  }
-  std::vector<RankedLogit> found;
-  for (size_t block = 0; block < maxima.size(); ++block)
-    if (maxima[block] >= threshold) append_at_least(logits, block * kBlock, threshold, found);
-  const auto end = found.begin() + static_cast<ptrdiff_t>(std::min(count, found.size()));
-  if (end != found.end()) std::nth_element(found.begin(), end, found.end(), ranks_before);
-  found.erase(end, found.end());
-  std::sort(found.begin(), found.end(), ranks_before);
-  return found;
 }
 
 }  // namespace surprisal

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 namespace surprisal {
 
@@ -23,16 +22,5 @@ struct DistributionStatistics {
 /// @param scale   > 0; 1 / temperature
 /// @throws Error(kNumeric) naming the index of a NaN or +inf, or on a row that is -inf throughout
 DistributionStatistics distribution_statistics(std::span<const float> logits, double scale = 1);
-
-/// An index into a row of logits and its value.
-struct RankedLogit {
-  int32_t index;
-  float logit;
-};
-
-/// The `count` largest logits in descending order, the lower index first among equals; fewer when
-/// the row has fewer above -inf. Costs about one pass while `count` is small against V; no sort of
-/// the whole row unless `count` asks for one.
-std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count);
 
 }  // namespace surprisal

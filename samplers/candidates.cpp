@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lib/error.h"
+#include "lib/top_logits.h"
 
 namespace surprisal {
 

@@ -9,6 +9,7 @@
 #include "lib/distribution.h"
 #include "lib/likely_noise.h"
 #include "lib/logit_buckets.h"
+#include "lib/top_logits.h"
 
 namespace surprisal {
 

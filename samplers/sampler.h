@@ -15,6 +15,7 @@
 #include "lib/params.h"
 #include "lib/registry.h"
 #include "lib/tokenizer.h"
+#include "lib/top_logits.h"
 #include "samplers/decision.h"
 #include "samplers/row_cache.h"
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numbers>
 
+#include "lib/top_logits.h"
 #include "samplers/entropix/dirichlet.h"
 #include "samplers/entropix/dirichlet_draw.h"
 #include "samplers/entropix/metrics.h"

@@ -7,6 +7,7 @@
 
 #include "experiments/strategies/strategy.h"
 #include "lib/draws.h"
+#include "lib/top_logits.h"
 #include "samplers/greedy.h"
 #include "tests/experiments/hand_made_model.h"
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "lib/error.h"
+#include "lib/top_logits.h"
 #include "tests/samplers/sampler_fixture.h"
 
 namespace surprisal {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <future>
 
+#include "lib/top_logits.h"
 #include "samplers/chain_step.h"
 #include "samplers/entropix/defects.h"
 #include "tests/samplers/sampler_fixture.h"

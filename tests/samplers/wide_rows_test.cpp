@@ -192,5 +192,54 @@ TEST(WideRows, CutsAreLists) {
   }
 }
 
+/// Sort everything by |-ln p - H|, lower ids first; add up until the mass is reached.
+std::vector<TokenId> typical_by_definition(const test::Row& row, double p, size_t min_keep,
+                                           bool llama) {
+  const double log_sum_exp = row.statistics.log_sum_exp, entropy = row.statistics.entropy;
+  std::vector<std::pair<double, TokenId>> order;
+  for (size_t i = 0; i < row.logits.size(); ++i)
+    if (row.logits[i] != kBanned)
+      order.emplace_back(std::abs(log_sum_exp - row.logits[i] - entropy), static_cast<TokenId>(i));
+  std::sort(order.begin(), order.end());
+  double mass = 0;
+  size_t count = 0;
+  do {
+    const auto token = static_cast<size_t>(order[count++].second);
+    mass += std::exp(row.logits[token] - log_sum_exp);
+  } while (count < order.size() && !(llama ? mass > p && count >= min_keep : mass >= p));
+  const double last = order[count - 1].first;
+  while (!llama && count < order.size() && (order[count].first == last || count < min_keep))
+    ++count;
+  std::vector<TokenId> kept;
+  for (size_t i = 0; i < count; ++i) kept.push_back(order[i].second);
+  std::sort(kept.begin(), kept.end());
+  return kept;
+}
+
+TEST(WideRows, TypicalKeepsAsDefined) {
+  for (const auto& logits : wide_rows()) {
+    const test::Row row(logits);
+    for (const bool llama : {false, true})
+      for (const double p : {0.0, 0.113, 0.61, 0.937, 0.9999})
+        for (const size_t min_keep : {1, 200, 300, 20'000}) {
+          SCOPED_TRACE(testing::Message() << (llama ? "llama " : "hf ") << p << " " << min_keep);
+          const auto chain =
+              test::sampler_of(std::string("{type: chain, dialect: ") + (llama ? "llama" : "hf") +
+                               ", steps: [{typical: {p: " + std::to_string(p) +
+                               ", min_keep: " + std::to_string(min_keep) + "}}]}");
+          RowCache shared;
+          StepView view = row.view;
+          view.shared = &shared;
+          view.want_distribution = true;
+          const auto state = chain->start();
+          std::vector<TokenId> kept;
+          for (const Candidate& candidate :
+               chain->decide(view, state.get(), Draws(1, 1)).distribution)
+            kept.push_back(candidate.token);
+          ASSERT_EQ(kept, typical_by_definition(row, p, min_keep, llama));
+        }
+  }
+}
+
 }  // namespace
 }  // namespace surprisal

@@ -13,6 +13,7 @@
 #include <array>
 #include <random>
 
+#include "lib/top_logits.h"
 #include "samplers/chain.h"
 
 namespace surprisal {

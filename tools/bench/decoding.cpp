@@ -9,8 +9,8 @@
 #include <cstring>
 #include <functional>
 
-#include "lib/distribution.h"
 #include "lib/error.h"
+#include "lib/top_logits.h"
 
 namespace surprisal::bench {
 namespace {

@@ -11,4 +11,5 @@ find_package(SQLite3 REQUIRED)  # with FTS5, as Debian builds it
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(highway REQUIRED IMPORTED_TARGET libhwy)
+pkg_check_modules(highway_contrib REQUIRED IMPORTED_TARGET libhwy-contrib)
 find_package(LibTorch REQUIRED)  # last: its own dependencies must not shadow the ones above
