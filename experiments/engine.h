@@ -103,7 +103,7 @@ struct EngineOptions {
   int64_t batch = 16;                        ///< rows extended at once
   int64_t prefill_chunk = 512;               ///< prompt tokens per forward pass, over all rows
   int64_t memory_bytes = 0;                  ///< for keys and values; 0 = from the machine's
-  int64_t logits_bytes = int64_t{32} << 20;  ///< for logits of contexts nobody waits at
+  int64_t logits_bytes = int64_t{32} << 20;  ///< for logits of past passes; see RememberedLogits
   /// Answers share what they compute of equal contexts, beginnings of prompts included. Without,
   /// each one computes all of it: what independent runs would cost, in one program.
   bool sharing = true;

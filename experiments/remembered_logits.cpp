@@ -34,7 +34,7 @@ void RememberedLogits::add(const at::Tensor& logits, std::span<TokenNode* const>
 
 void RememberedLogits::shrink() {
   const size_t there = passes_.size();
-  for (size_t looked_at = 0; bytes_ > allowed_bytes_ && looked_at < there; ++looked_at) {
+  for (size_t looked_at = 1; bytes_ > allowed_bytes_ && looked_at < there; ++looked_at) {
     const Pass oldest = std::move(passes_.front());
     passes_.pop_front();
     bytes_ -= held_bytes(oldest.logits);
@@ -65,11 +65,11 @@ void RememberedLogits::reduce(const Pass& pass) {
 }
 
 void RememberedLogits::forget(const TokenTree& tree) {
-  std::erase_if(passes_, [&](Pass& pass) {
+  for (Pass& pass : passes_) {
     std::erase_if(pass.nodes, [&](const TokenNode* node) { return node->tree == &tree; });
     if (pass.nodes.empty()) bytes_ -= held_bytes(pass.logits);
-    return pass.nodes.empty();
-  });
+  }
+  std::erase_if(passes_, [](const Pass& pass) { return pass.nodes.empty(); });
 }
 
 void RememberedLogits::clear() {

@@ -22,8 +22,8 @@ class RememberedLogits {
   /// @param logits  [B, V] float32 on the host, contiguous
   /// @param nodes   B, null where a row ends where nobody waits
   void add(const at::Tensor& logits, std::span<TokenNode* const> nodes);
-  /// Drops the oldest passes beyond the allowance: contexts nobody waits at lose their evaluation,
-  /// and whoever comes there later has that one token computed again.
+  /// Drops the oldest passes beyond the allowance, never the newest: contexts nobody waits at lose
+  /// their evaluation, and whoever comes there later has that one token computed again.
   void shrink();
   /// Drops what belongs to a tree, before it goes.
   void forget(const TokenTree& tree);

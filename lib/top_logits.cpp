@@ -22,9 +22,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr size_t kRowAhead = 2048;  // 8 KiB
 
-/// The largest of each `block` logits; a rest has one as well.
+/// The largest of each `block` logits, a multiple of 16; a rest has one as well.
 void block_maxima(const float* logits, size_t count, size_t block, float* maxima) {
-  const hn::ScalableTag<float> d;
+  const hn::CappedTag<float, 16> d;
   const size_t lanes = hn::Lanes(d);
   const auto lowest = hn::Set(d, -std::numeric_limits<float>::infinity());
   for (; count >= block; count -= block, logits += block) {
@@ -75,7 +75,7 @@ HWY_EXPORT(at_least);
 
 namespace {
 
-constexpr size_t kBlock = 64;       // the longest vectors of any target
+constexpr size_t kBlock = 64, kSmallBlock = 16;
 constexpr size_t kManyKeys = 1024;  // from here on Highway's sort takes less time
 
 /// A logit and its index: the larger, the earlier in the order.
@@ -90,25 +90,21 @@ int32_t index_of(uint64_t key) {
   return static_cast<int32_t>(~static_cast<uint32_t>(key));
 }
 
-/// Appends what is >= threshold among the logits from `begin` on, a block at most.
-void append_at_least(std::span<const float> logits, size_t begin, float threshold,
+/// Appends what is >= threshold among the logits from `begin` on, `length` of them or all there
+/// are.
+void append_at_least(std::span<const float> logits, size_t begin, size_t length, float threshold,
                      std::vector<uint64_t>& keys) {
-  std::array<int32_t, 2 * kBlock> places;
-  std::array<float, 2 * kBlock> values;
+  constexpr size_t kVector = 64;  // the longest of any target
+  std::array<int32_t, kBlock + kVector> places;
+  std::array<float, kBlock + kVector> values;
   const size_t count =
-      HWY_DYNAMIC_DISPATCH(at_least)(logits.data() + begin, std::min(kBlock, logits.size() - begin),
+      HWY_DYNAMIC_DISPATCH(at_least)(logits.data() + begin, std::min(length, logits.size() - begin),
                                      threshold, places.data(), values.data());
   for (size_t i = 0; i < count; ++i)
     keys.push_back(key_of(values[i], begin + static_cast<size_t>(places[i])));
 }
 
-/// Leaves the `count` largest, in descending order.
-void keep_largest(std::vector<uint64_t>& keys, size_t count) {
-  if (count < keys.size()) {
-    const auto end = keys.begin() + static_cast<ptrdiff_t>(count);
-    std::nth_element(keys.begin(), end, keys.end(), std::greater<>());
-    keys.erase(end, keys.end());
-  }
+void sort_descending(std::vector<uint64_t>& keys) {
   if (keys.size() < kManyKeys)
     std::sort(keys.begin(), keys.end(), std::greater<>());
   else
@@ -119,8 +115,9 @@ void keep_largest(std::vector<uint64_t>& keys, size_t count) {
 
 std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count) {
   if (count == 0) return {};
-  std::vector<float> maxima((logits.size() + kBlock - 1) / kBlock);
-  HWY_DYNAMIC_DISPATCH(block_maxima)(logits.data(), logits.size(), kBlock, maxima.data());
+  const size_t length = count <= logits.size() / kBlock ? kBlock : kSmallBlock;
+  std::vector<float> maxima((logits.size() + length - 1) / length);
+  HWY_DYNAMIC_DISPATCH(block_maxima)(logits.data(), logits.size(), length, maxima.data());
   // Where `count` parts of the row reach a threshold, each has a logit that does: what is smaller,
   // and blocks that hold nothing else, are not among the wanted. Fewer parts are sorted sooner.
   float threshold = std::numeric_limits<float>::lowest();
@@ -135,8 +132,10 @@ std::vector<RankedLogit> top_logits(std::span<const float> logits, size_t count)
   }
   std::vector<uint64_t> keys;
   for (size_t block = 0; block < maxima.size(); ++block)
-    if (maxima[block] >= threshold) append_at_least(logits, block * kBlock, threshold, keys);
-  keep_largest(keys, count);
+    if (maxima[block] >= threshold)
+      append_at_least(logits, block * length, length, threshold, keys);
+  sort_descending(keys);
+  keys.resize(std::min(count, keys.size()));
   std::vector<RankedLogit> found;
   found.reserve(keys.size());
   for (const uint64_t key : keys)

@@ -97,7 +97,7 @@ void Candidates::keep_from(double threshold, size_t min_keep) {
 void Candidates::heat(double temperature) {
   if (temperature == 1) return;
   scale_ /= temperature;
-  for (Ranked& candidate : ranked_) candidate.logit /= temperature;
+  ranked_.clear();  // a product of another factor now, whoever asked before
   statistics_.reset();
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 
 namespace surprisal {
@@ -13,10 +14,11 @@ at::Tensor LogitsBuffers::take(int64_t rows, int64_t width) {
   auto buffer = std::ranges::find_if(buffers_, [&](const at::Tensor& each) {
     return is_idle(each) && each.size(0) == capacity && each.size(1) == width;
   });
-  if (buffer == buffers_.end()) {  // passes have become larger or smaller
+  if (buffer == buffers_.end()) {  // passes of other sizes are over, for now
     std::erase_if(buffers_, is_idle);
     buffer = buffers_.insert(buffers_.end(), at::empty({capacity, width}, at::kFloat));
   }
+  std::atomic_thread_fence(std::memory_order_acquire);  // after whoever held it last has read it
   return buffer->narrow(0, 0, rows);
 }
 

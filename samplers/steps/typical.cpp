@@ -63,12 +63,11 @@ class Typical : public ChainStep {
     };
     std::vector<Deviation> order;
     if (candidates.is_wide()) {
-      // Of the most likely, those nearer than the last, if that is less likely than e^-H: whatever
-      // else there is lies at least as far as that.
+      // Of the most likely, those nearer than the last, which must be less likely than e^-H: all
+      // others lie at least as far as that.
       for (const auto& [token, logit] : candidates.top(RowCache::kLongest))
         order.push_back(deviation(token, logit));
-      const Deviation& last = order.back();
-      const double end = last.candidate.logit < log_sum_exp - entropy ? last.distance : 0;
+      const double end = log_sum_exp - order.back().candidate.logit - entropy;
       const auto kept = nearest(Ascending(std::move(order), end), log_sum_exp);
       if (kept) return candidates.keep_ranked(*kept);
       order.clear();

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "experiments/walk.h"
 
@@ -61,18 +64,23 @@ TEST_F(RememberedLogitsTest, WhereSomebodyWaitsItStaysWithoutTheRestOfItsPass) {
   RememberedLogits remembered(0);
   const auto nodes = pass(remembered, 1);
   std::optional<NodeLease> one(*nodes[1]), another(*nodes[3]), third(*nodes[0]);
-  remembered.shrink();
+  int64_t newest = 1;
+  const auto shrink = [&] {  // but for the newest
+    pass(remembered, ++newest);
+    remembered.shrink();
+  };
+  shrink();
   EXPECT_TRUE(nodes[2]->evaluation.logits.empty());
   EXPECT_EQ(nodes[1]->evaluation.pass_logits.size(0), 4);  // most of it is in use
   third.reset();
-  remembered.shrink();
+  shrink();
   EXPECT_TRUE(nodes[0]->evaluation.logits.empty());
   expect_row(*nodes[1], 1, 1);
   expect_row(*nodes[3], 1, 3);
   EXPECT_EQ(nodes[3]->evaluation.pass_logits.size(0), 2);
   one.reset();
   another.reset();
-  remembered.shrink();
+  shrink();
   EXPECT_TRUE(nodes[1]->evaluation.logits.empty());
   EXPECT_TRUE(nodes[3]->evaluation.logits.empty());
 }
@@ -86,10 +94,11 @@ TEST_F(RememberedLogitsTest, WhatWasEvaluatedAnewGoesWithItsNewPass) {
 }
 
 TEST_F(RememberedLogitsTest, ATreeThatGoesIsLeftAlone) {
-  RememberedLogits remembered(kPassBytes);
+  RememberedLogits remembered(2 * kPassBytes);
   auto other = std::make_unique<TokenTree>(std::vector<TokenId>{2});
   const auto nodes = pass(remembered, 1);
   std::vector<TokenNode*> mixed = {nodes[0], &other->root(), nullptr, nullptr};
+  pass(remembered, 2);
   remembered.add(logits(2), mixed);
   remembered.forget(*other);
   other.reset();
@@ -97,9 +106,10 @@ TEST_F(RememberedLogitsTest, ATreeThatGoesIsLeftAlone) {
   expect_row(*nodes[0], 2, 0);
   EXPECT_TRUE(nodes[1]->evaluation.logits.empty());
   remembered.forget(tree_);
-  const auto third = pass(remembered, 3);
-  remembered.shrink();  // there is room for it again
-  expect_row(*third[0], 3, 0);
+  const auto fourth = pass(remembered, 4);
+  pass(remembered, 5);
+  remembered.shrink();  // there is room for two again
+  expect_row(*fourth[0], 4, 0);
 }
 
 }  // namespace

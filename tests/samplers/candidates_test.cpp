@@ -78,6 +78,19 @@ TEST(Candidates, HeatIsAFactor) {
               kFloat32Logits);
 }
 
+// A logit is one product of the row's, however many were looked at before it was heated.
+TEST(Candidates, HeatedLogitsAreTheSameWhoeverAskedBefore) {
+  const test::Row row(test::random_logits(5000, 3));
+  RowCache few, many;
+  many.top(row.logits, 256);
+  Candidates some(row.logits, row.statistics, &few), all(row.logits, row.statistics, &many);
+  for (Candidates* candidates : {&some, &all}) {
+    candidates->top(1);
+    candidates->heat(0.7);
+  }
+  for (size_t i = 0; i < 256; ++i) EXPECT_EQ(some.top(i + 1)[i].logit, all.top(i + 1)[i].logit);
+}
+
 TEST(Candidates, StatisticsFollowEveryChange) {
   const test::Row row(test::random_logits(300, 2));
   Candidates candidates(row.logits, row.statistics);
