@@ -41,14 +41,17 @@ TEST(Candidates, TopIsSortedWithLowerIdsFirstAmongEquals) {
 
 // The threshold must never lose a token, whatever the order and shape of the row.
 TEST(Candidates, TopOfLargeRowsEqualsAFullSort) {
-  for (const unsigned shape : {0U, 1U, 2U, 3U, 4U}) {
+  for (const unsigned shape : {0U, 1U, 2U, 3U, 4U, 5U}) {
     std::vector<float> logits = test::random_logits(50'000, shape);
     if (shape == 1) std::sort(logits.begin(), logits.end());
     if (shape == 2) std::fill(logits.begin(), logits.end(), 1.0F);
     if (shape == 3)  // almost everything banned
       for (size_t i = 0; i < logits.size(); ++i)
         if (i % 997 != 0) logits[i] = kBanned;
-    if (shape == 4)  // the large ones in few places, most of all in a rest behind the last block
+    if (shape == 4)  // all but one of each block's
+      for (size_t i = 0; i < logits.size(); ++i)
+        if (i % 64 != 0) logits[i] += 100;
+    if (shape == 5)  // the large ones in few places, most of all in a rest behind the last block
       for (size_t i = logits.size() - 100; i < logits.size(); ++i) logits[i] += 100;
     std::vector<RankedLogit> all;
     for (size_t i = 0; i < logits.size(); ++i)
