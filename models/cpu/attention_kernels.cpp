@@ -215,12 +215,16 @@ ChunkState soften(const ChunkCall& call, int row, Fetcher& fetcher) {
 
 // Turns products with keys into weights, row by row.
 void soften_rows(const ChunkCall& call, Fetcher& fetcher) {
-  const int64_t whole = call.blocks() * kBlockKeys;
   for (int r = 0; r < call.rows; ++r) {
     call.states[r] = (call.statistics ? soften<true> : soften<false>)(call, r, fetcher);
-    if (call.cache == CacheType::kFloat32) continue;
-    call.round(call.scores + r * kChunkKeys, whole, call.weights + r * kChunkKeys);
   }
+  if (call.cache == CacheType::kFloat32) return;
+  call.round({.x = call.scores,
+              .to = call.weights,
+              .n = call.blocks() * kBlockKeys,
+              .rows = call.rows,
+              .x_stride = kChunkKeys,
+              .to_stride = kChunkKeys});
 }
 
 // Rows and keys of a sum of values: rows [row, row + R), keys [begin, end) of the chunk; begin is

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "models/cpu/cpu_path.h"
+#include "models/cpu/linear_kernels.h"
 
 namespace surprisal {
 
@@ -44,9 +45,9 @@ struct ChunkCall {
   const float* q;  ///< [rows][D]; for a cache in bfloat16 each as `round` leaves it
   float scale;     ///< of the scores
   CacheType cache;
-  void (*round)(const float* x, int64_t n, float* to);  ///< LinearKernels::round
-  const void* const* keys;                              ///< [kChunkBlocks]
-  const void* const* values;                            ///< [kChunkBlocks]
+  void (*round)(const RoundCall& call);  ///< LinearKernels::round
+  const void* const* keys;               ///< [kChunkBlocks]
+  const void* const* values;             ///< [kChunkBlocks]
   /// Blocks of keys and of values that this call or the next ones will read, to be fetched in the
   /// meantime: at most kCatchUp more than this one reads.
   static constexpr int64_t kCatchUp = 2;

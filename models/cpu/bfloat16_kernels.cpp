@@ -220,10 +220,12 @@ void run(const PackedShape& shape, const LinearCall& call) {
   }
 }
 
-}  // namespace
-
-void round(const float* x, int64_t n, float* to) {
+void round_row(const float* x, int64_t n, float* to) {
   int64_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    const __m512 low = _mm512_loadu_ps(x + i), high = _mm512_loadu_ps(x + i + kLanes);
+    _mm512_storeu_si512(to + i / 2, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+  }
   for (; i + kLanes <= n; i += kLanes) {
     const auto rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i)));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i / 2), rounded);
@@ -232,6 +234,13 @@ void round(const float* x, int64_t n, float* to) {
   const __m512 v = _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << (n - i)) - 1), x + i);
   const auto words = static_cast<__mmask8>((1u << ((n - i + 1) / 2)) - 1);
   _mm256_mask_storeu_epi32(to + i / 2, words, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
+}
+
+}  // namespace
+
+void round(const RoundCall& call) {
+  for (int64_t r = 0; r < call.rows; ++r)
+    round_row(call.x + r * call.x_stride, call.n, call.to + r * call.to_stride);
 }
 
 void store(const PackedShape& shape, const LinearCall& call, const float* sums, int64_t first_row,

@@ -17,7 +17,7 @@
 namespace surprisal::bfloat16 {
 
 /// Two inputs to a float's 32 bits, the even one below; an odd last one is paired with zero.
-void round(const float* x, int64_t n, float* to);
+void round(const RoundCall& call);
 
 void run(const PackedShape& shape, const LinearCall& call);
 

@@ -227,7 +227,7 @@ void CpuStep::expand(const PackedLlama::Layer& layer, int64_t rows, PackedLinear
   }
   vector_.silu_multiply(gates, ups, rows * kWidth);
   const auto [begin, end] = gate.outputs_of_piece(piece);
-  for (int64_t i = 0; i < rows; ++i) gate_.put(i, begin, end, gates + i * kWidth);
+  gate_.put(0, rows, begin, end, gates, kWidth);
 }
 
 template <class Row>

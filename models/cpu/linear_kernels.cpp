@@ -446,10 +446,14 @@ HWY_INLINE void round_lanes(D d, const float* x, float* to) {
   hn::StoreU(hn::IfThenElse(hn::IsNaN(v), v, rounded), d, to);
 }
 
-void round(const float* x, int64_t n, float* to) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) round_lanes(Floats(), x + i, to + i);
-  for (; i < n; ++i) round_lanes(hn::CappedTag<float, 1>(), x + i, to + i);
+void round(const RoundCall& call) {
+  for (int64_t r = 0; r < call.rows; ++r) {
+    const float* const x = call.x + r * call.x_stride;
+    float* const to = call.to + r * call.to_stride;
+    int64_t i = 0;
+    for (; i + kLanes <= call.n; i += kLanes) round_lanes(Floats(), x + i, to + i);
+    for (; i < call.n; ++i) round_lanes(hn::CappedTag<float, 1>(), x + i, to + i);
+  }
 }
 
 constexpr LinearKernels kKernels = {SURPRISAL_COMPACT, run, round, 1, run};

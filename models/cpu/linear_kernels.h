@@ -77,15 +77,23 @@ struct LinearCall {
   bool* bad;  ///< becomes true where y holds NaN or +inf; null: not looked for
 };
 
+/// Rows of numbers on their way into products in bfloat16.
+struct RoundCall {
+  const float* x;  ///< [rows][n], `x_stride` floats from row to row
+  float* to;       ///< [rows][n / LinearKernels::inputs_per_float], `to_stride` floats likewise
+  int64_t n, rows = 1;
+  int64_t x_stride = 0, to_stride = 0;
+};
+
 /// The compilation of the kernels for one CPU path.
 struct LinearKernels {
   bool compact;  ///< whether these take compact weights
   void (*run)(const PackedShape& shape, const LinearCall& call);
 
-  /// For products in bfloat16: writes n numbers, rounded to bfloat16 (to nearest, ties to even), as
-  /// run_rounded() wants them, `inputs_per_float` to each float of `to`. A row may be written in
-  /// parts that begin at an even input.
-  void (*round)(const float* x, int64_t n, float* to);
+  /// For products in bfloat16: writes numbers, rounded to bfloat16 (to nearest, ties to even), as
+  /// run_rounded() wants them, `inputs_per_float` to each float. A row may be written in parts that
+  /// begin at an even input.
+  void (*round)(const RoundCall& call);
   int64_t inputs_per_float;
   /// run() for rows of x that round() has written, over weights in bfloat16. Sums are float32.
   void (*run_rounded)(const PackedShape& shape, const LinearCall& call);

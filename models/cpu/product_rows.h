@@ -17,14 +17,25 @@ class ProductRows {
         rounding_(rounding) {}
   void reserve(int64_t rows) { rows_.reserve(rows); }
 
-  /// Writes columns [begin, end) of a row.
-  /// @param begin  even
-  void put(int64_t row, int64_t begin, int64_t end, const float* values) const {
-    if (rounding_ == nullptr) {
-      std::copy_n(values, end - begin, rows_.row(row) + begin);
-    } else {
-      rounding_->round(values, end - begin, rows_.row(row) + begin / rounding_->inputs_per_float);
+  /// Writes columns [begin, end) of rows [first, first + rows).
+  /// @param begin   even
+  /// @param values  [rows][end - begin], `stride` floats from row to row
+  void put(int64_t first, int64_t rows, int64_t begin, int64_t end, const float* values,
+           int64_t stride) const {
+    if (rounding_ != nullptr) {
+      return rounding_->round({.x = values,
+                               .to = rows_.row(first) + begin / rounding_->inputs_per_float,
+                               .n = end - begin,
+                               .rows = rows,
+                               .x_stride = stride,
+                               .to_stride = rows_.stride()});
     }
+    for (int64_t r = 0; r < rows; ++r)
+      std::copy_n(values + r * stride, end - begin, rows_.row(first + r) + begin);
+  }
+  /// The same of one row.
+  void put(int64_t row, int64_t begin, int64_t end, const float* values) const {
+    put(row, 1, begin, end, values, 0);
   }
   PackedLinear::Input input() const { return {rows_.row(0), rows_.stride(), rounding_ != nullptr}; }
 

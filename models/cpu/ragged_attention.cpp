@@ -199,13 +199,18 @@ void RaggedAttention::attend(const Layer& layer, int64_t piece, int rank, const 
     const int64_t end = std::min(query.position + 1 - offset, kChunkKeys);
     used = std::max(used, end);
     anything_seen |= begin < end || begin + offset == 1;
-    const float* q = layer.q + index * layer.q_stride + head * dim_;
-    for (int64_t h = 0; h < item.heads; ++h, ++r, q += dim_) {
+    const float* const q = layer.q + index * layer.q_stride + head * dim_;
+    float* const to = scratch.q.data() + r * dim_;
+    if (layer.cache == CacheType::kFloat32) {
+      std::copy_n(q, item.heads * dim_, to);
+    } else {
+      round_(
+          {.x = q, .to = to, .n = dim_, .rows = item.heads, .x_stride = dim_, .to_stride = dim_});
+    }
+    for (int64_t h = 0; h < item.heads; ++h, ++r) {
       begins[static_cast<size_t>(r)] =
           static_cast<int32_t>(std::clamp<int64_t>(begin, 0, kChunkKeys));
       ends[static_cast<size_t>(r)] = static_cast<int32_t>(end);
-      float* const to = scratch.q.data() + r * dim_;
-      layer.cache == CacheType::kFloat32 ? void(std::copy_n(q, dim_, to)) : round_(q, dim_, to);
     }
   }
   std::array<const void*, kChunkBlocks> keys, values;

@@ -146,7 +146,7 @@ class RaggedAttention {
   const float scale_;
   const AttentionKernels& kernels_;
   const Merge merge_;
-  void (*const round_)(const float* x, int64_t n, float* to);
+  void (*const round_)(const RoundCall& call);
 
   AttentionPlan plan_;
   std::vector<ChunkState> states_;      ///< [records]

@@ -294,11 +294,13 @@ class RoundedProductsTest : public testing::TestWithParam<CpuPath> {
     const LinearKernels& kernels = linear_kernels(GetParam());
     const int64_t in = x.size(1), first = in / 4 * 2;
     const at::Tensor rows = at::full({x.size(0), in / kernels.inputs_per_float + 3}, kNan);
-    for (int64_t i = 0; i < x.size(0); ++i) {
-      const float* const from = x.const_data_ptr<float>() + i * in;
-      float* const to = rows.mutable_data_ptr<float>() + i * rows.size(1);
-      kernels.round(from + first, in - first, to + first / kernels.inputs_per_float);
-      kernels.round(from, first, to);
+    for (const auto& [begin, end] : {std::pair(first, in), std::pair<int64_t, int64_t>(0, first)}) {
+      kernels.round({.x = x.const_data_ptr<float>() + begin,
+                     .to = rows.mutable_data_ptr<float>() + begin / kernels.inputs_per_float,
+                     .n = end - begin,
+                     .rows = x.size(0),
+                     .x_stride = in,
+                     .to_stride = rows.size(1)});
     }
     return rows;
   }

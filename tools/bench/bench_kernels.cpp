@@ -74,10 +74,12 @@ void packed_linear(benchmark::State& state, Shape shape, CpuPath path, Form form
   const at::Tensor y = at::empty({rows, shape.out + 16});
   if (form.rounded) {
     const at::Tensor values = x.clone();
-    for (int64_t i = 0; i < rows; ++i) {
-      linear_kernels(path).round(values.const_data_ptr<float>() + i * x.size(1), shape.in,
-                                 x.mutable_data_ptr<float>() + i * x.size(1));
-    }
+    linear_kernels(path).round({.x = values.const_data_ptr<float>(),
+                                .to = x.mutable_data_ptr<float>(),
+                                .n = shape.in,
+                                .rows = rows,
+                                .x_stride = x.size(1),
+                                .to_stride = x.size(1)});
   }
   const amx::KeptTiles tiles(path);  // as for a step
   for (auto _ : state) {
