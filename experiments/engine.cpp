@@ -15,6 +15,7 @@
 #include "experiments/remembered_logits.h"
 #include "experiments/strategies/strategy.h"
 #include "lib/error.h"
+#include "models/logits_buffers.h"
 
 namespace surprisal {
 namespace {
@@ -57,6 +58,7 @@ class Engine::Impl {
         options_(options),
         setting_{&tokenizer, &model.config(), options.trace},
         plan_(model, options.memory_bytes, options.sharing),
+        logits_buffers_(model.device()),
         remembered_(options.logits_bytes) {
     if (options_.batch < 1 || options_.prefill_chunk < 1)
       throw Error(ErrorCode::kConfig, "engine: batch and prefill_chunk must be at least 1");
@@ -229,7 +231,7 @@ class Engine::Impl {
   void store(std::span<TokenNode* const> chosen, const ForwardRequest& request,
              const StepOutput& output) {
     const ModelConfig& config = model_.config();
-    const at::Tensor logits = to_host(output.logits);                  // [B, V]
+    const at::Tensor logits = logits_buffers_.on_host(output.logits);  // [B, V]
     const at::Tensor per_head = to_host(output.attention.per_head);    // [B, L, H, 6]
     const at::Tensor per_layer = to_host(output.attention.per_layer);  // [B, L, 3]
     const at::Tensor padded = to_host(output.attention.padded_head);   // [B, H, 2]
@@ -285,6 +287,7 @@ class Engine::Impl {
   std::optional<GenerationRequest> upcoming_;
   std::map<TreeKey, std::unique_ptr<TokenTree>> trees_;
   std::list<std::unique_ptr<Job>> jobs_;  // in the order they came
+  LogitsBuffers logits_buffers_;
   RememberedLogits remembered_;
   EngineCounters counters_;
   int64_t unshared_ = 0;

@@ -6,7 +6,7 @@
 
 #include "models/cpu/cpu_path.h"
 #include "models/cpu/cpu_step.h"
-#include "models/cpu/logits_buffers.h"
+#include "models/logits_buffers.h"
 #include "models/llama_weights.h"
 #include "models/model.h"
 

@@ -11,6 +11,7 @@
 
 #include "lib/error.h"
 #include "lib/top_logits.h"
+#include "models/logits_buffers.h"
 
 namespace surprisal::bench {
 namespace {
@@ -41,6 +42,7 @@ class Decoding {
   Decoding(const Model& model, const DecodingJob& job)
       : model_(model),
         cache_(make_cache(model, job.batch * (job.prompt + job.decode), job.batch)),
+        logits_buffers_(model.device()),
         request_{.attention_statistics = job.statistics},
         next_(static_cast<size_t>(job.batch)) {
     for (int64_t i = 0; i < job.batch; ++i) {
@@ -78,7 +80,7 @@ class Decoding {
   /// those want to run.
   /// @param first  the sequence of the output's first row
   void choose(const StepOutput& output, size_t first) {
-    const at::Tensor logits = output.logits.to(at::kCPU);
+    const at::Tensor logits = logits_buffers_.on_host(output.logits);
     const int64_t vocabulary = logits.size(1);
     model_.parallel(logits.size(0), [&](int64_t i) {
       const float* const row = logits.const_data_ptr<float>() + i * vocabulary;
@@ -89,6 +91,7 @@ class Decoding {
 
   const Model& model_;
   KVCache cache_;
+  LogitsBuffers logits_buffers_;
   ForwardRequest request_;
   std::vector<KVCache::SequenceId> sequences_;
   std::vector<std::vector<TokenId>> prompts_;

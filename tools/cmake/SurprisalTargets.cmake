@@ -15,6 +15,9 @@ endif()
 if(SURPRISAL_SANITIZE STREQUAL "thread")
   add_compile_options(-Wno-tsan)  # it does not follow fences: ours, HWY_FENCE, are for the compiler
 endif()
+if(SURPRISAL_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-maybe-uninitialized)  # it holds std::regex's, instrumented, for such
+endif()
 if(SURPRISAL_FUZZERS)
   add_compile_options(-fsanitize=fuzzer-no-link)  # coverage is what guides libFuzzer
 endif()

@@ -1,8 +1,8 @@
+#include "models/logits_buffers.h"
+
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <gtest/gtest.h>
-
-#include "models/cpu/logits_buffers.h"
 
 namespace surprisal {
 namespace {
@@ -39,6 +39,11 @@ TEST(LogitsBuffers, AreHardlyLargerThanThePass) {
     EXPECT_EQ(logits.size(0), rows);
     EXPECT_LT(logits.storage().nbytes(), 2 * logits.nbytes());
   }
+}
+
+TEST(LogitsBuffers, LogitsOnTheHostAreNotCopied) {
+  const at::Tensor logits = at::full({2, kWidth}, 1.0F);
+  EXPECT_TRUE(LogitsBuffers().on_host(logits).is_same(logits));
 }
 
 }  // namespace
