@@ -38,11 +38,12 @@ Llama::Llama(const std::string& folder, ModelConfig config, at::ScalarType dtype
       rotary_(config_, device),
       weights_(load_llama_weights(folder, config_, dtype_, device_)) {}
 
-Llama::Step Llama::make_step(const Batch& batch, bool all_queries) const {
+Llama::Step Llama::make_step(const Batch& batch, const ForwardRequest& request) const {
   std::optional<GatheredAttention> attention;
   if (!device_.is_cpu())  // there the plain form serves, as the oracle of models/cpu
-    attention.emplace(batch.rows, all_queries, config_.num_key_value_heads * config_.head_dim,
-                      device_);
+    attention.emplace(batch.rows, request.all_queries,
+                      request.attention_statistics || request.padded_slots > 0,
+                      config_.num_key_value_heads * config_.head_dim, device_);
   return {.batch = batch,
           .token_ids = indices(batch.token_ids, device_),
           .block_numbers = indices(batch.block_numbers, device_),
@@ -51,15 +52,15 @@ Llama::Step Llama::make_step(const Batch& batch, bool all_queries) const {
           .attention = std::move(attention)};
 }
 
-at::Tensor Llama::attend(const at::Tensor& x, int64_t layer, const Step& step, KVCache& cache,
+at::Tensor Llama::attend(const at::Tensor& x, int64_t layer, Step& step, KVCache& cache,
                          const AttentionRecord& record) const {
   const SelfAttention& part = weights_.layers[static_cast<size_t>(layer)].self_attn;
   const int64_t tokens = x.size(0);
   const int64_t heads = config_.num_attention_heads, kv_heads = config_.num_key_value_heads;
-  const at::Tensor q =
-      rotate(part.q_proj(x).view({tokens, heads, config_.head_dim}), step.rotation);
-  const at::Tensor k =
-      rotate(part.k_proj(x).view({tokens, kv_heads, config_.head_dim}), step.rotation);
+  const at::Tensor turned =
+      rotate(at::cat({part.q_proj(x), part.k_proj(x)}, -1).view({tokens, -1, config_.head_dim}),
+             step.rotation);
+  const at::Tensor q = turned.narrow(1, 0, heads), k = turned.narrow(1, heads, kv_heads);
   const at::Tensor v = part.v_proj(x).view({tokens, kv_heads, config_.head_dim});
   cache.put(layer, step.block_numbers, step.offsets, k, v);
   const AttentionInput input{.q = q,
@@ -90,7 +91,7 @@ StepOutput Llama::forward(std::span<const ModelRow> rows, KVCache& cache,
   StepOutput output;
   if (rows.empty()) return output;
   const Batch batch = make_batch(rows, cache, request, config_);
-  const Step step = make_step(batch, request.all_queries);
+  Step step = make_step(batch, request);
   output.attention = make_attention_output(request, config_, batch, device_);
   at::Tensor hidden = weights_.embed_tokens.index_select(0, step.token_ids);  // [N, E]
   for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
@@ -101,6 +102,7 @@ StepOutput Llama::forward(std::span<const ModelRow> rows, KVCache& cache,
     hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden, config_.rms_norm_eps));
     if (request.check_layers && first_bad_row(hidden.abs()) >= 0) throw_bad_layer(i);
   }
+  if (step.attention) step.attention->write_statistics();
   if (request.logits) output.logits = logits_of(hidden, step);
   advance(rows, cache);
   return output;

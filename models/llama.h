@@ -30,8 +30,8 @@ class Llama final : public Model {
  private:
   /// What a batch is to the tensor operations, on the device.
   struct Step;
-  Step make_step(const Batch& batch, bool all_queries) const;
-  at::Tensor attend(const at::Tensor& x, int64_t layer, const Step& step, KVCache& cache,
+  Step make_step(const Batch& batch, const ForwardRequest& request) const;
+  at::Tensor attend(const at::Tensor& x, int64_t layer, Step& step, KVCache& cache,
                     const AttentionRecord& record) const;
   at::Tensor logits_of(const at::Tensor& hidden, const Step& step) const;
 

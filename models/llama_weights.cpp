@@ -53,9 +53,7 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 }
 
 at::Tensor RmsNorm::operator()(const at::Tensor& x, double epsilon) const {
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor normal = wide * at::rsqrt(wide.square().mean(-1, true) + epsilon);
-  return normal.to(x.scalar_type()) * weight;
+  return at::rms_norm(x, {x.size(-1)}, {}, epsilon) * weight;
 }
 
 at::Tensor Mlp::operator()(const at::Tensor& x) const {

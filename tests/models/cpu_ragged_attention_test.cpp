@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -145,12 +146,12 @@ Result plain(const Scene& scene, const AttentionInput& input, bool all_queries) 
 }
 
 Result gathered(const Scene& scene, const AttentionInput& input, bool all_queries) {
-  const GatheredAttention attention(scene.rows(), all_queries,
-                                    input.keys.size(1) * input.keys.size(3), at::kCPU);
-  return by_operations(scene, input, all_queries,
-                       [&](const AttentionInput& what, const AttentionRecord& record) {
-                         return attention.attend(what, record);
-                       });
+  GatheredAttention attention(scene.rows(), all_queries, true,
+                              input.keys.size(1) * input.keys.size(3), at::kCPU);
+  Result result = by_operations(scene, input, all_queries,
+                                std::bind_front(&GatheredAttention::attend, &attention));
+  attention.write_statistics();
+  return result;
 }
 
 /// The stages one after the other, each by all ranks in turn.
@@ -287,6 +288,33 @@ TEST(GatheredAttention, EqualsTheReferenceOverShapesAndWindows) {
         expect_equal(gathered(scene, input, all), plain(scene, input, all),
                      tolerance(scene, window, all));
     }
+}
+
+TEST(GatheredAttention, WritesTheStatisticsOfSeveralLayersAtOnce) {
+  const Scene scene({9, 3, 64}, kRagged, 7);
+  Scene other = scene;
+  other.q() = scene.input().q.flip(0);
+  const AttentionInput first = scene.input(), second = other.input(16), third = other.input();
+  for (const bool all_queries : {false, true}) {
+    GatheredAttention attention(scene.rows(), all_queries, true, 3 * 64, at::kCPU);
+    std::vector<Result> results;
+    for (const AttentionInput& input : {first, second, third})
+      results.push_back(by_operations(scene, input, all_queries,
+                                      std::bind_front(&GatheredAttention::attend, &attention)));
+    attention.write_statistics();
+    expect_equal(results[0], plain(scene, first, all_queries), tolerance(scene, 0, all_queries));
+    expect_equal(results[1], plain(other, second, all_queries), tolerance(other, 16, all_queries));
+    expect_equal(results[2], plain(other, third, all_queries), tolerance(other, 0, all_queries));
+  }
+}
+
+TEST(GatheredAttention, WithoutStatisticsLeavesThemAlone) {
+  const Scene scene({9, 3, 64}, kRagged, 9);
+  const AttentionInput input = scene.input();
+  GatheredAttention attention(scene.rows(), false, false, 3 * 64, at::kCPU);
+  const at::Tensor output = attention.attend(input, {});
+  attention.write_statistics();
+  EXPECT_LE(test::max_difference(output, plain(scene, input, false).output), kTolerance);
 }
 
 void expect_same_bits(const at::Tensor& a, const at::Tensor& b) {
