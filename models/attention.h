@@ -38,8 +38,6 @@ struct AttentionRecord {
   std::vector<at::Tensor>* maps = nullptr;  ///< gets each row's [H, T, S], post-softmax
 
   bool wants_statistics() const { return per_head.defined(); }
-  /// Whether anything is wanted of the selected queries.
-  bool wants_selected() const { return per_head.defined() || padded_head.defined(); }
 };
 
 /// The plain form, in ATen operations, for every device and dtype; the oracle of faster ones.

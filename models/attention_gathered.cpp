@@ -180,7 +180,8 @@ void GatheredAttention::write_statistics() {
     const at::Tensor per_head = space_like(group.due.front().per_head, queries);
     const at::Tensor per_layer = space_like(group.due.front().per_layer, queries);
     write_score_statistics(at::cat(scores, 1), at::cat(visible), per_head, per_layer);
-    for (int64_t first = 0; Due & due : group.due) {
+    int64_t first = 0;
+    for (Due& due : group.due) {
       due.per_head.index_copy_(0, group.selected, per_head.narrow(0, first, rows));
       due.per_layer.index_copy_(0, group.selected, per_layer.narrow(0, first, rows));
       first += rows;
