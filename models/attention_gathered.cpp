@@ -54,12 +54,12 @@ at::Tensor space_like(const at::Tensor& selected, int64_t count) {
 
 GatheredAttention::GatheredAttention(std::span<const AttentionRow> rows, bool all_queries,
                                      bool statistics, int64_t kv_width, at::Device device)
-    : device_(device) {
+    : device_(device), last_with_others_(statistics && !all_queries) {
   std::vector<size_t> single;
   int64_t selected = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].count > 1) others_.push_back(i);
-    if (rows[i].count == 1 || (statistics && !all_queries)) single.push_back(i);
+    if (rows[i].count == 1 || last_with_others_) single.push_back(i);
     selected_.push_back(selected);
     selected += all_queries ? rows[i].count : 1;
   }
@@ -114,8 +114,9 @@ at::Tensor GatheredAttention::attend(const AttentionInput& input, const Attentio
     const at::Tensor q = input.q.narrow(0, row.begin, row.count);
     at::Tensor out = output.narrow(0, row.begin, row.count);
     row.begin = 0;
-    AttentionRecord part;  // the last query's statistics alone are its group's
-    if (record.all_queries) part = part_of(record, selected_[i], row.count);
+    AttentionRecord part;
+    if (!last_with_others_)
+      part = part_of(record, selected_[i], record.all_queries ? row.count : 1);
     std::vector<at::Tensor> map;
     if (record.maps != nullptr) part.maps = &map;
     out.copy_(attention_reference(

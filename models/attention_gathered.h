@@ -20,7 +20,8 @@ class GatheredAttention {
  public:
   /// For one pass; its indices go to the device once, not for every layer.
   /// @param all_queries  as in AttentionRecord
-  /// @param statistics   whether records will want any of the selected queries
+  /// @param statistics   whether records will want attention's, layer after layer: then those of
+  ///                     all rows' last queries are computed together
   /// @param kv_width     floats of one token's keys: limits what is gathered at a time
   GatheredAttention(std::span<const AttentionRow> rows, bool all_queries, bool statistics,
                     int64_t kv_width, at::Device device);
@@ -57,6 +58,7 @@ class GatheredAttention {
                     std::span<at::Tensor> maps, at::Tensor& output);
 
   at::Device device_;
+  bool last_with_others_;  ///< whether groups have the last queries of rows of several tokens, too
   int64_t due_scores_ = 0;
   std::vector<Group> groups_;
   std::vector<size_t> others_;     ///< rows of several new tokens

@@ -41,8 +41,7 @@ Llama::Llama(const std::string& folder, ModelConfig config, at::ScalarType dtype
 Llama::Step Llama::make_step(const Batch& batch, const ForwardRequest& request) const {
   std::optional<GatheredAttention> attention;
   if (!device_.is_cpu())  // there the plain form serves, as the oracle of models/cpu
-    attention.emplace(batch.rows, request.all_queries,
-                      request.attention_statistics || request.padded_slots > 0,
+    attention.emplace(batch.rows, request.all_queries, request.attention_statistics,
                       config_.num_key_value_heads * config_.head_dim, device_);
   return {.batch = batch,
           .token_ids = indices(batch.token_ids, device_),

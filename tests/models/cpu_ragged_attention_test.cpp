@@ -308,6 +308,16 @@ TEST(GatheredAttention, WritesTheStatisticsOfSeveralLayersAtOnce) {
   }
 }
 
+TEST(GatheredAttention, WritesWhatIsAskedForUnannounced) {
+  const Scene scene({9, 3, 64}, kRagged, 10);
+  const AttentionInput input = scene.input();
+  GatheredAttention attention(scene.rows(), false, false, 3 * 64, at::kCPU);
+  const Result result =
+      by_operations(scene, input, false, std::bind_front(&GatheredAttention::attend, &attention));
+  attention.write_statistics();
+  expect_equal(result, plain(scene, input, false), tolerance(scene, 0, false));
+}
+
 TEST(GatheredAttention, WithoutStatisticsLeavesThemAlone) {
   const Scene scene({9, 3, 64}, kRagged, 9);
   const AttentionInput input = scene.input();
